@@ -1,0 +1,1 @@
+//! The example_agent room.

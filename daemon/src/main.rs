@@ -1,0 +1,3 @@
+//! The `spectask` command.
+
+fn main() {}
