@@ -4,6 +4,7 @@
 pub mod agents; // floor 4: agent processes over ACP
 pub mod cli;
 pub mod example_agent; // floor 6: an ACP agent without a model
+pub mod paths; // floor 0: where everything lives
 pub mod redact; // floor 1: secrets out of text
 pub mod repo; // floor 2: git
 pub mod rpc; // floor 6: JSON-RPC face

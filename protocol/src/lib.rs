@@ -1,6 +1,26 @@
-//! What the SpecTask daemon and everything that talks to it share: ids, wire types, the method
-//! table, errors and the typed client. Compiles for `wasm32-wasip2`.
+//! What the SpecTask daemon and everything that talks to it share: ids, states, views, requests,
+//! events, errors, the one method table and the typed client. Compiles for `wasm32-wasip2`.
+//!
+//! A new method is one line in [`method`]; the server does not build until it has a handler.
 
+mod client;
+mod error;
+mod event;
 mod finding;
+mod id;
+pub mod method;
+mod model;
+mod request;
+mod state;
 
+pub use client::{Client, Transport};
+pub use error::{Failure, FailureKind};
+pub use event::{Event, EventKind};
 pub use finding::{DocumentKind, Finding, Severity, Span};
+pub use id::{
+    AgentName, IdError, PermissionId, ProjectId, SessionRef, SpecTaskId, TaskRef, WorkSessionId,
+};
+pub use method::{Access, METHODS, Method, MethodInfo, PROTOCOL_VERSION};
+pub use model::*;
+pub use request::*;
+pub use state::*;
