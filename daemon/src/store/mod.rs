@@ -1,1 +1,37 @@
-//! The store room.
+//! SQLite: the only room that knows SQL.
+//!
+//! [`Store::write`] runs a closure in a savepoint of the writer thread's transaction and returns
+//! after the commit (WAL, `synchronous=FULL`); closures that arrive together share one commit.
+//! [`Store::read`] runs on one of a few read-only connections. Both hand out [`Read`], which holds
+//! the queries; [`Write`] adds the changes. Changes append their domain events in the same
+//! transaction; [`Store::committed`] wakes followers after the commit.
+
+mod error;
+mod event;
+mod open;
+mod permission;
+mod process;
+mod project;
+mod review;
+mod row;
+mod session;
+mod task;
+#[cfg(test)]
+mod tests;
+mod transcript;
+mod work;
+mod writer;
+
+pub use error::StoreError;
+pub use process::ProcessRow;
+pub use project::ProjectRow;
+pub use review::{NewRevision, ReviewRow, RevisionRow};
+pub use session::{NewSession, SessionRow, TurnRow};
+pub use task::{NewTask, TaskRow};
+pub use transcript::Frame;
+pub use work::{NewImplementationTask, ReadyTask, WorkRow};
+
+pub use self::{
+    open::Store,
+    writer::{Read, Write},
+};

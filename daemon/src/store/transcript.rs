@@ -1,0 +1,186 @@
+//! The transcript: what agents and people said and did, append-only, redacted before it comes here.
+
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use spectask_protocol::{TranscriptEntry, WorkSessionId};
+
+use super::{Read, StoreError, Write, event::rfc3339};
+
+/// Strings of a frame that are longer go to content-addressed blobs.
+const BLOB_FROM: usize = 64 * 1024;
+
+/// The member of an object that stands for a string kept as a blob.
+const BLOB_KEY: &str = "$blob";
+
+/// Cheap and near the best ratio for short JSON.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A frame of the transcript.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// `to_agent`, `from_agent` or `daemon`.
+    pub direction: String,
+    /// The redacted frame.
+    pub frame: Value,
+}
+
+impl Read<'_> {
+    /// Entries of a session's transcript from an index on.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub fn transcript(
+        &self,
+        session: &WorkSessionId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        let start: u64 = self
+            .0
+            .query_row(
+                "SELECT first_index FROM transcript WHERE session = ?1 AND first_index <= ?2
+                 ORDER BY first_index DESC LIMIT 1",
+                params![session.as_str(), from],
+                |row| row.get(0),
+            )
+            .optional()?
+            .unwrap_or(0);
+        let mut statement = self.0.prepare_cached(
+            "SELECT first_index, frames FROM transcript
+             WHERE session = ?1 AND first_index >= ?2 ORDER BY first_index",
+        )?;
+        let mut rows = statement.query(params![session.as_str(), start])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            let first: u64 = row.get(0)?;
+            let packed: Vec<u8> = row.get(1)?;
+            for (index, mut frame) in (first..).zip(unpack(&packed)?) {
+                if index < from {
+                    continue;
+                }
+                if entries.len() == limit as usize {
+                    return Ok(entries);
+                }
+                self.restore_blobs(&mut frame.frame)?;
+                entries.push(TranscriptEntry {
+                    index,
+                    at: rfc3339(frame.at),
+                    direction: frame.direction,
+                    frame: frame.frame,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn restore_blobs(&self, value: &mut Value) -> Result<(), StoreError> {
+        match value {
+            Value::Object(fields) => {
+                if fields.len() == 1
+                    && let Some(Value::String(digest)) = fields.get(BLOB_KEY)
+                {
+                    if let Some(text) = self.blob(digest)? {
+                        *value = Value::String(text);
+                    }
+                    return Ok(());
+                }
+                fields
+                    .values_mut()
+                    .try_for_each(|field| self.restore_blobs(field))
+            }
+            Value::Array(items) => items
+                .iter_mut()
+                .try_for_each(|item| self.restore_blobs(item)),
+            _ => Ok(()),
+        }
+    }
+
+    fn blob(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let packed: Option<Vec<u8>> = self
+            .0
+            .query_row("SELECT data FROM blob WHERE digest = ?1", [digest], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        packed
+            .map(|packed| {
+                let text = zstd::decode_all(packed.as_slice())
+                    .map_err(|error| StoreError::during("unpack a blob", &error))?;
+                Ok(String::from_utf8_lossy(&text).into_owned())
+            })
+            .transpose()
+    }
+}
+
+impl Write<'_> {
+    /// Appends a batch of frames to a session's transcript as one row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn append_transcript(
+        &self,
+        session: &WorkSessionId,
+        mut frames: Vec<Frame>,
+    ) -> Result<(), StoreError> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        for frame in &mut frames {
+            self.take_blobs(&mut frame.frame)?;
+        }
+        let text = serde_json::to_vec(&frames)
+            .map_err(|error| StoreError::during("encode the transcript", &error))?;
+        let packed = zstd::encode_all(text.as_slice(), ZSTD_LEVEL)
+            .map_err(|error| StoreError::during("pack the transcript", &error))?;
+        self.run(
+            "INSERT INTO transcript (session, first_index, count, frames)
+             VALUES (?1, (SELECT coalesce(max(first_index + count), 0) FROM transcript
+                          WHERE session = ?1), ?2, ?3)",
+            params![
+                session.as_str(),
+                i64::try_from(frames.len()).unwrap_or(i64::MAX),
+                packed
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn take_blobs(&self, value: &mut Value) -> Result<(), StoreError> {
+        match value {
+            Value::String(text) if text.len() > BLOB_FROM => {
+                let digest: String = Sha256::digest(text.as_bytes())
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                let packed = zstd::encode_all(text.as_bytes(), ZSTD_LEVEL)
+                    .map_err(|error| StoreError::during("pack a blob", &error))?;
+                self.run(
+                    "INSERT OR IGNORE INTO blob (digest, size, data) VALUES (?1, ?2, ?3)",
+                    params![
+                        digest,
+                        i64::try_from(text.len()).unwrap_or(i64::MAX),
+                        packed
+                    ],
+                )?;
+                *value = serde_json::json!({ BLOB_KEY: digest });
+                Ok(())
+            }
+            Value::Object(fields) => fields
+                .values_mut()
+                .try_for_each(|field| self.take_blobs(field)),
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.take_blobs(item)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<Frame>, StoreError> {
+    let text = zstd::decode_all(packed)
+        .map_err(|error| StoreError::during("unpack the transcript", &error))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| StoreError::during("decode the transcript", &error))
+}
