@@ -16,7 +16,7 @@ pub(super) enum Brief {
     Revise {
         /// The request as it was planned.
         plan: PlanBrief,
-        /// Messages of the findings that must go away.
+        /// Rule and message of each finding that must go away.
         errors: Vec<String>,
         /// Comments in the order given.
         comments: Vec<Comment>,
@@ -188,7 +188,7 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-/// Messages of the findings of severity error; a bare string counts as one.
+/// Rule and message of the findings of severity error; a bare string counts as one.
 fn errors(value: &Value) -> Vec<String> {
     list(value, "findings")
         .iter()
@@ -196,7 +196,8 @@ fn errors(value: &Value) -> Vec<String> {
             Value::String(text) => Some(text.clone()),
             other => {
                 let severity = string(other, "severity");
-                matches!(severity.as_str(), "" | "error").then(|| string(other, "message"))
+                matches!(severity.as_str(), "" | "error")
+                    .then(|| format!("{}: {}", string(other, "rule"), string(other, "message")))
             }
         })
         .collect()
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn warnings_need_no_repair() {
         let json = r#"{"kind":"revise","findings":[{"severity":"warning","message":"w"},
-            {"severity":"error","message":"e"},"s"],
+            {"severity":"error","rule":"r","message":"e"},"s"],
             "comments":[{"document":"tasks.md","line":3,"text":"t"}]}"#;
         let (_, brief) = read(&block(json));
         let Brief::Revise {
@@ -268,7 +269,7 @@ mod tests {
         else {
             panic!("{brief:?}")
         };
-        assert_eq!(errors, ["e", "s"]);
+        assert_eq!(errors, ["r: e", "s"]);
         assert_eq!(
             comments,
             [Comment {

@@ -57,7 +57,12 @@ pub(super) async fn revise(
     };
     let anew = !complete || !errors.is_empty();
     let mut new = if anew {
-        let mut new = documents::render(&free_feature(turn, brief).await?);
+        let mut brief = brief.clone();
+        if errors.iter().any(|error| error.contains("secret")) {
+            // A secret can only come from the request: what is left is the task's name.
+            brief.prompt.clear();
+        }
+        let mut new = documents::render(&free_feature(turn, &brief).await?);
         revise::carry_over(&old, &mut new);
         new
     } else {

@@ -499,6 +499,14 @@ async fn comments_and_findings_change_the_documents() {
         assert!(read("requirements.md").contains("review note \"Say who maintains it\"."));
         assert!(read("tasks.md").contains("1.5_"));
         assert_eq!(read("design.md"), design);
+
+        // A secret of the request goes away.
+        let finding =
+            serde_json::json!([{"severity": "error", "rule": "secret", "message": "key"}]);
+        assert!(read("requirements.md").contains("Implement it"));
+        prompt(&cx, &session, revise(finding, serde_json::json!([]))).await?;
+        assert!(!read("requirements.md").contains("Implement it"));
+        assert!(read("tasks.md").starts_with("# Implementation Plan: User auth\n"));
         Ok(())
     })
     .await;
