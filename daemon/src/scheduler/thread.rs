@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use spectask_protocol::{SessionPhase, ThreadStatus, TurnStatus, WaitKind};
+use spectask_protocol::{SessionPhase, SessionStage, ThreadStatus, TurnStatus, WaitKind};
 use tokio_util::sync::CancellationToken;
 
 use super::{context::Shared, halt::Halt, observe::SessionObserver};
@@ -126,7 +126,8 @@ pub(super) async fn ask(
     let outcome = judge(&answer, cancel.is_cancelled(), row, claim.as_deref());
     let (status, reason) = (outcome.status, outcome.reason.clone());
     let next = match &outcome.step {
-        Step::Done => None,
+        // Stays until the result is taken, so that a crash in between takes it and asks nothing.
+        Step::Done => row.next_prompt.clone(),
         _ => turn::continued(row, &outcome.reason),
     };
     let trouble = !matches!(outcome.step, Step::Done);
@@ -138,6 +139,8 @@ pub(super) async fn ask(
         }
         if trouble {
             session.thread = ThreadStatus::Disconnected;
+        } else {
+            session.stage = SessionStage::Verify;
         }
     })
     .await?;

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 use spectask_protocol::{
-    Decision, DocumentKind, EventKind, Finding, LineComment, SessionPhase, Severity,
+    Decision, DocumentKind, EventKind, Finding, LineComment, SessionPhase, SessionStage, Severity,
     SpecTaskStatus, TaskRef,
 };
 
@@ -334,9 +334,9 @@ pub async fn request_changes(
                 WorkflowError::NotFound { what: "planning session", name: task.name() }
             })?;
             debug_assert_eq!(planner.phase, SessionPhase::Planning);
-            planner.rounds = 0;
             let next = NextPrompt::Revise { comment, comments, findings: revision.findings };
-            session::reopen_with(write, &task, &mut planner, Some(&next))?;
+            let stage = SessionStage::Prepare;
+            session::reopen_with(write, &mut planner, Some(&next), stage)?;
             Ok(task)
         })
         .await

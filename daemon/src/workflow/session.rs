@@ -232,56 +232,70 @@ pub async fn stop(
 }
 
 /// Makes a stopped or ended session active again, with fresh counters.
-pub(super) fn reopen(
-    write: &Write<'_>,
-    task: &TaskRow,
-    session: &mut SessionRow,
-) -> Result<(), WorkflowError> {
-    let next = match session.waiting.as_ref().map(|waiting| waiting.kind) {
-        Some(WaitKind::Verify) => session
-            .verify_output
-            .clone()
-            .map(|output| NextPrompt::Fix { output }),
-        Some(WaitKind::EmptyResult | WaitKind::Stopped | WaitKind::TimeLimit | WaitKind::Agent) => {
-            let before = NextPrompt::of(session).and_then(|next| match next {
-                NextPrompt::Continue { before, .. } => before,
-                other => Some(Box::new(other)),
-            });
-            Some(NextPrompt::Continue { reason: "a person asked to try again".into(), before })
+pub(super) fn reopen(write: &Write<'_>, session: &mut SessionRow) -> Result<(), WorkflowError> {
+    let kept = NextPrompt::of(session);
+    let (next, stage) = match session.waiting.as_ref().map(|waiting| waiting.kind) {
+        Some(WaitKind::Verify) => {
+            let output = session.verify_output.clone().unwrap_or_default();
+            (Some(NextPrompt::Fix { output }), SessionStage::Turn)
         }
-        _ => NextPrompt::of(session),
+        Some(WaitKind::EmptyResult | WaitKind::Stopped | WaitKind::TimeLimit | WaitKind::Agent) => {
+            let before = match kept {
+                Some(NextPrompt::Continue { before, .. }) => before,
+                other => other.map(Box::new),
+            };
+            let reason = "a person asked to try again".into();
+            (Some(NextPrompt::Continue { reason, before }), SessionStage::Turn)
+        }
+        Some(WaitKind::Conflict) if session.stage == SessionStage::Verify => {
+            (kept, SessionStage::Turn)
+        }
+        _ if session.status == SessionStatus::Cancelled => (kept, SessionStage::Prepare),
+        _ => (kept, session.stage),
     };
-    reopen_with(write, task, session, next.as_ref())
+    reopen_with(write, session, next.as_ref(), stage)
 }
 
 pub(super) fn reopen_with(
     write: &Write<'_>,
-    task: &TaskRow,
     session: &mut SessionRow,
     next: Option<&NextPrompt>,
+    stage: SessionStage,
 ) -> Result<(), WorkflowError> {
     session.next_prompt = next.and_then(NextPrompt::to_text);
-    (session.crashes, session.fixes) = (0, 0);
+    session.stage = stage;
+    (session.crashes, session.fixes, session.rounds) = (0, 0, 0);
     session.accept_empty = false;
-    if session.stage == SessionStage::Verify && next.is_some() {
-        session.stage = SessionStage::Turn;
-    }
-    if session.phase == SessionPhase::Planning {
-        session.stage = SessionStage::Prepare;
-    }
-    if session.status == SessionStatus::Cancelled {
-        // A cancelled session begins anew: its machine has no way back, a new life has.
-        session.status = SessionStatus::Failed;
-        session.stage = SessionStage::Prepare;
-    }
     session.thread = ThreadStatus::Disconnected;
+    if session.status == SessionStatus::Cancelled {
+        // The machine has no way back from there; what a person tries again has a new life.
+        session.status = SessionStatus::Failed;
+    }
     move_session(write, session, SessionStatus::Active, None, Some("tried again"))?;
     if let Some(work) = session.implementation_task {
         let status = ImplementationTaskStatus::InProgress;
         write.set_implementation_task(work, status, Some(&session.id))?;
     }
-    tracing::debug!(task = %task.name(), session = %session.id, "reopened");
     Ok(())
+}
+
+/// Records that no usable documents came out of planning.
+///
+/// # Errors
+/// When a person ended it meanwhile.
+pub async fn fail_planning(
+    store: &Store,
+    id: &WorkSessionId,
+    reason: String,
+) -> Result<(), WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (mut task, mut session) = load(write, &id)?;
+            move_session(write, &mut session, SessionStatus::Failed, None, Some(&reason))?;
+            move_task(write, &mut task, SpecTaskStatus::SpecFailed, Some(&reason))
+        })
+        .await
 }
 
 /// The session of a ready implementation task, made when it has none.
@@ -509,6 +523,7 @@ pub async fn planned(
                 review::keep_revision(write, &mut task, "agent", &texts, findings.clone())?;
             if again {
                 session.rounds += 1;
+                session.stage = SessionStage::Turn;
                 let next = NextPrompt::Revise { comment: None, comments: Vec::new(), findings };
                 session.next_prompt = next.to_text();
                 write.update_session(&session)?;

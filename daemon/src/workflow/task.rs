@@ -252,7 +252,7 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
                 let mut again = 0;
                 for mut session in write.sessions(&task.id)? {
                     if is_stuck(&session) {
-                        super::session::reopen(write, &task, &mut session)?;
+                        super::session::reopen(write, &mut session)?;
                         again += 1;
                     }
                 }
@@ -281,7 +281,7 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
                 {
                     retry_planning(write, &mut task)?;
                 }
-                super::session::reopen(write, &task, &mut session)?;
+                super::session::reopen(write, &mut session)?;
                 Ok(task)
             }
         })
@@ -293,7 +293,7 @@ fn retry_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
     if let Some(mut session) = write.session_numbered(&task.id, 0)?
         && matches!(session.status, SessionStatus::Cancelled | SessionStatus::Failed)
     {
-        super::session::reopen(write, task, &mut session)?;
+        super::session::reopen(write, &mut session)?;
     }
     Ok(())
 }
