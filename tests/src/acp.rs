@@ -90,9 +90,10 @@ impl AcpClient {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let frame =
-                    serde_json::from_str(&line).unwrap_or_else(|_| json!({"not json": line}));
+            // Not `lines()`: what is no text must not end the reading.
+            for line in stdout.split(b'\n').map_while(Result::ok) {
+                let frame = serde_json::from_slice(&line)
+                    .unwrap_or_else(|_| json!({"not json": String::from_utf8_lossy(&line)}));
                 if sender.send(frame).is_err() {
                     break;
                 }

@@ -386,3 +386,14 @@ impl Drop for Follow {
         let _ = self.child.wait();
     }
 }
+
+/// The JSON values of a file with one on each line; none when the file is not there yet.
+///
+/// # Panics
+/// When a line is no JSON.
+#[must_use]
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let parse = |line| serde_json::from_str(line).expect("one JSON value on each line");
+    text.lines().map(parse).collect()
+}

@@ -112,3 +112,43 @@ fn gemini_turn_can_be_cancelled() {
         "it ends when stdin closes"
     );
 }
+
+#[test]
+fn the_adversary_speaks_the_protocol_and_keeps_a_log() {
+    let env = TestEnv::new();
+    let repo = SampleRepo::new(&env, "repo");
+    let log = env.folder().join("log.jsonl");
+    let argv = [
+        "--do",
+        "flood,escape,ask,stop=refusal",
+        "--log",
+        &log.to_string_lossy(),
+    ]
+    .map(str::to_owned);
+    let program = spectask_tests::env::adversary_bin()
+        .to_string_lossy()
+        .into_owned();
+    let agent = AgentCommand {
+        argv: std::iter::once(program).chain(argv).collect(),
+        env: std::collections::BTreeMap::new(),
+    };
+    let mut client = AcpClient::start(&agent, repo.path());
+    client.initialize(true);
+    let session = client.new_session();
+    let mut block = json!({"kind": "plan", "task": "7-notes", "folder": "specs/7-notes",
+        "root": repo.path(), "prompt": "Keep notes"});
+    let answer = client.prompt(&session, &prompt(&block)).unwrap();
+    assert_eq!(answer["stopReason"], "end_turn");
+    block["kind"] = json!("implement");
+    block["number"] = json!("1");
+    let answer = client.prompt(&session, &prompt(&block)).unwrap();
+    assert_eq!(answer["stopReason"], "refusal");
+    assert!(repo.path().join("notes/7-notes/task-1.md").is_file());
+    let attempts = spectask_tests::env::json_lines(&log);
+    let outside = |attempt: &str| {
+        let found = attempts.iter().find(|line| line["attempt"] == attempt);
+        found.unwrap_or_else(|| panic!("{attempt} was not tried: {attempts:#?}"))["outcome"].clone()
+    };
+    assert_eq!(outside("absolute")["error"]["code"], -32602);
+    assert_eq!(outside("rm -rf /")["result"]["outcome"]["optionId"], "yes");
+}
