@@ -67,6 +67,9 @@ pub struct AcpClient {
     pub frames: Vec<Frame>,
     /// Kind of the option chosen for each permission asked; `None` answers `cancelled`.
     pub permission: Option<&'static str>,
+    /// Whether terminals are offered; their requests are then left to the test, see
+    /// [`AcpClient::respond`].
+    pub terminals: bool,
     /// Whether a missing file reads as empty. gemini-cli reads before it creates and takes any
     /// error, -32002 too, for a reason not to (google-gemini/gemini-cli#9280, #17588).
     pub missing_is_empty: bool,
@@ -122,6 +125,7 @@ impl AcpClient {
             next_id: 0,
             frames: Vec::new(),
             permission: Some("allow_once"),
+            terminals: false,
             missing_is_empty: true,
         }
     }
@@ -154,6 +158,11 @@ impl AcpClient {
     /// Sends a notification.
     pub fn notify(&mut self, method: &str, params: &Value) {
         self.send(json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    /// Answers a request of the agent that a test took with [`AcpClient::serve_until`].
+    pub fn respond(&mut self, request: &Value, result: &Value) {
+        self.send(json!({"jsonrpc": "2.0", "id": request["id"], "result": result}));
     }
 
     /// Sends a request without waiting; [`AcpClient::answer`] collects its answer.
@@ -275,14 +284,14 @@ impl AcpClient {
         }
     }
 
-    /// `initialize` as a client that serves files if `files`, never terminals.
+    /// `initialize` as a client that serves files if `files`.
     ///
     /// # Panics
     /// When the agent refuses.
     pub fn initialize(&mut self, files: bool) -> Value {
         let params = json!({
             "protocolVersion": 1,
-            "clientCapabilities": {"fs": {"readTextFile": files, "writeTextFile": files}, "terminal": false},
+            "clientCapabilities": {"fs": {"readTextFile": files, "writeTextFile": files}, "terminal": self.terminals},
             "clientInfo": {"name": "spectask-tests", "version": "0"},
         });
         self.request("initialize", &params, START_LIMIT)

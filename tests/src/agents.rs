@@ -82,15 +82,26 @@ fn home_env(home: &Path) -> BTreeMap<String, String> {
 #[must_use]
 pub fn fast_agent_passthrough(home: &Path) -> AgentCommand {
     let venv = installed(&format!("fast-agent-{FAST_AGENT}"));
-    let argv = [
-        &shown(&bin(&venv, "fast-agent-acp")),
-        "--model",
-        "passthrough",
-    ];
+    // Without a home of its own it writes one into the working directory.
+    let own = shown(&home.join(".fast-agent"));
+    let program = shown(&bin(&venv, "fast-agent-acp"));
+    let argv = [&program, "--model", "passthrough", "--home", &own];
     AgentCommand {
         argv: argv.map(str::to_owned).to_vec(),
         env: home_env(home),
     }
+}
+
+/// The same with the `execute` tool, which runs commands in the client's terminals: a prompt
+/// `***CALL_TOOL execute {"command":"sleep 60"}` is a turn that takes its time.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn fast_agent_with_shell(home: &Path) -> AgentCommand {
+    let mut agent = fast_agent_passthrough(home);
+    agent.argv.push("--shell".to_owned());
+    agent
 }
 
 /// `gemini --acp` against a scripted model at `model_url`.

@@ -125,3 +125,21 @@ impl<'env> SampleRepo<'env> {
         self.git(&["fsck", "--strict", "--no-dangling", "--no-progress"]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_repository_is_a_copy_of_this_one() {
+        let env = TestEnv::new();
+        let repo = SampleRepo::real(&env, "real");
+        assert_eq!(repo.git(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+        assert_eq!(repo.git(&["remote"]), "");
+        assert!(repo.path().join("rust-toolchain.toml").is_file());
+        repo.fsck();
+        let before = repo.checkout_state();
+        let repo = repo.file("new.txt", "new\n");
+        assert_ne!(repo.checkout_state(), before);
+    }
+}

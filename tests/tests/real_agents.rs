@@ -24,6 +24,56 @@ fn fast_agent_repeats_the_prompt() {
     );
 }
 
+#[test]
+fn fast_agent_remembers_a_session_after_it_was_killed() {
+    let env = TestEnv::new();
+    let repo = SampleRepo::new(&env, "repo");
+    let agent = agents::fast_agent_passthrough(&env.home());
+    let mut client = AcpClient::start(&agent, repo.path());
+    client.initialize(false);
+    let session = client.new_session();
+    client.prompt(&session, "seven green apples").unwrap();
+    drop(client);
+    let mut client = AcpClient::start(&agent, repo.path());
+    client.initialize(false);
+    let params = json!({"sessionId": session, "cwd": repo.path(), "mcpServers": []});
+    client
+        .request("session/load", &params, START_LIMIT)
+        .unwrap();
+    assert!(
+        client.said().contains("seven green apples"),
+        "{}",
+        client.said()
+    );
+    let answer = client.prompt(&session, "three pears").unwrap();
+    assert_eq!(answer["stopReason"], "end_turn");
+    // With a home of its own it leaves the working directory alone.
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn fast_agent_turn_in_a_terminal_can_be_cancelled() {
+    let env = TestEnv::new();
+    let repo = SampleRepo::new(&env, "repo");
+    let agent = agents::fast_agent_with_shell(&env.home());
+    let mut client = AcpClient::start(&agent, repo.path());
+    client.terminals = true;
+    client.initialize(true);
+    let session = client.new_session();
+    let text = r#"***CALL_TOOL execute {"command":"sleep 60"}"#;
+    let params = json!({"sessionId": session, "prompt": [{"type": "text", "text": text}]});
+    let id = client.send_request("session/prompt", &params);
+    let create = client.serve_until(TURN_LIMIT, |frame| frame["method"] == "terminal/create");
+    assert_eq!(create["params"]["args"], json!(["60"]));
+    client.respond(&create, &json!({"terminalId": "one"}));
+    client.serve_until(TURN_LIMIT, |frame| {
+        frame["method"] == "terminal/wait_for_exit"
+    });
+    client.notify("session/cancel", &json!({"sessionId": session}));
+    let answer = client.answer(id, TURN_LIMIT).unwrap();
+    assert_eq!(answer["stopReason"], "cancelled");
+}
+
 fn prompt(block: &Value) -> String {
     format!("Please do this.\n\n```spectask\n{block}\n```\n")
 }
@@ -151,4 +201,16 @@ fn the_adversary_speaks_the_protocol_and_keeps_a_log() {
     };
     assert_eq!(outside("absolute")["error"]["code"], -32602);
     assert_eq!(outside("rm -rf /")["result"]["outcome"]["optionId"], "yes");
+}
+
+#[test]
+#[ignore = "needs `cargo xtask agents --opencode`, 350 MB"]
+fn opencode_edits_files_with_its_own_tools() {
+    let env = TestEnv::new();
+    let repo = SampleRepo::new(&env, "repo");
+    let model = ScriptedModel::standard().unwrap();
+    let agent = agents::opencode(&model.url(), &env.home());
+    let client = whole_job(&agent, &repo, true);
+    // It writes files itself and asks nobody.
+    assert_eq!(client.asked(), Vec::<String>::new());
 }
