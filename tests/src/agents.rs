@@ -251,7 +251,7 @@ pub fn install(with_opencode: bool, say: &dyn Fn(&str)) -> Result<(), String> {
         let package = format!("fast-agent-mcp=={FAST_AGENT}");
         install_wheels(venv, &package)
     })?;
-    if find_node().is_none() {
+    if find_node().is_none() || npm().is_err() {
         install_one("node", say, |venv| {
             make_venv(venv)?;
             install_wheels(venv, NODE_WHEEL)
@@ -363,34 +363,43 @@ fn python() -> Result<PathBuf, String> {
         })
 }
 
-fn npm_install(folder: &Path, package: &str) -> Result<(), String> {
-    let node = find_node().ok_or("node 20 or newer is missing")?;
+/// npm as node runs it: the copy beside node, which a shell wrapper or a lost link cannot break,
+/// else the one on PATH.
+fn npm() -> Result<Command, String> {
+    let hint = "node 20 or newer and npm are missing";
+    let fetched = bin(&folder().join("node"), "node");
+    let fetched = output_of(&fetched, &["-p", "process.execPath"]).map(PathBuf::from);
+    for node in find_node().into_iter().chain(fetched) {
+        let folder = node.parent().ok_or(hint)?;
+        let beside = ["../lib/node_modules", "node_modules"]
+            .map(|modules| folder.join(modules).join("npm/bin/npm-cli.js"));
+        if let Some(script) = beside.iter().find(|script| script.is_file()) {
+            let mut command = Command::new(&node);
+            command.arg(script);
+            return Ok(command);
+        }
+    }
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let beside = node.with_file_name(npm);
-    let npm = if beside.is_file() {
-        beside
-    } else {
-        PathBuf::from(npm)
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let first = node.parent().map(Path::to_owned);
-    let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)))
-        .map_err(|error| error.to_string())?;
+    output_of(Path::new(npm), &["--version"]).ok_or(hint)?;
+    Ok(Command::new(npm))
+}
+
+fn npm_install(folder: &Path, package: &str) -> Result<(), String> {
     fs::write(folder.join("package.json"), "{\"private\": true}\n")
         .map_err(|error| error.to_string())?;
+    let options = [
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    ];
     run(
-        Command::new(npm)
-            .args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "--loglevel=error",
-            ])
+        npm()?
+            .arg("install")
+            .args(options)
             .arg("--prefix")
             .arg(folder)
             .arg(package)
-            .env("PATH", path)
             .current_dir(folder),
         "It needs the npm registry.",
     )

@@ -91,7 +91,7 @@ impl<'env> SampleRepo<'env> {
     #[must_use]
     pub fn checkout_state(&self) -> String {
         [
-            vec!["symbolic-ref", "--quiet", "HEAD"],
+            vec!["rev-parse", "--abbrev-ref", "HEAD"],
             vec!["rev-parse", "HEAD"],
             vec!["ls-files", "--stage"],
             vec!["status", "--porcelain=v1", "--untracked-files=all"],
