@@ -1,1 +1,1 @@
-//! The cli room.
+//! Commands for people.

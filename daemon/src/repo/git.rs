@@ -475,8 +475,16 @@ fn held_lock(stderr: &str) -> Option<String> {
     })
 }
 
-/// Checks that the `git` program is there and new enough.
-pub(super) fn check_version(environment: &Environment, dir: &Path) -> Result<()> {
+/// The version of the `git` program, which is there and new enough.
+///
+/// # Errors
+/// When it is missing or too old.
+pub fn version() -> Result<String> {
+    check_version(&Environment::default(), &std::env::temp_dir())
+}
+
+/// Checks that the `git` program is there and new enough; returns its version.
+pub(super) fn check_version(environment: &Environment, dir: &Path) -> Result<String> {
     let answer = Git::read(environment, dir, "ask for the version of", "git")
         .arg("--version")
         .run()?;
@@ -497,7 +505,7 @@ pub(super) fn check_version(environment: &Environment, dir: &Path) -> Result<()>
             needed: format!("{}.{}", MINIMUM_GIT.0, MINIMUM_GIT.1),
         });
     }
-    Ok(())
+    Ok(text)
 }
 
 #[cfg(test)]

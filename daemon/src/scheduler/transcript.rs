@@ -40,7 +40,11 @@ impl Transcript {
     pub fn start(store: Store, session: WorkSessionId, redactor: Redactor) -> Self {
         let (notes, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(store, session, queue));
-        Self { notes, redactor, broken: AtomicBool::new(false) }
+        Self {
+            notes,
+            redactor,
+            broken: AtomicBool::new(false),
+        }
     }
 
     /// Appends a frame.
@@ -49,7 +53,14 @@ impl Transcript {
         self.redactor.json(&mut frame);
         let size = frame.to_string().len();
         let at = Timestamp::now().as_millisecond();
-        let note = Note::Frame(Frame { at, direction: direction.into(), frame }, size);
+        let note = Note::Frame(
+            Frame {
+                at,
+                direction: direction.into(),
+                frame,
+            },
+            size,
+        );
         if self.notes.send(note).is_err() && !self.broken.swap(true, Ordering::Relaxed) {
             tracing::error!("the transcript cannot be written any more");
         }
@@ -95,8 +106,9 @@ async fn write(store: Store, session: WorkSessionId, mut queue: mpsc::UnboundedR
         }
         if !frames.is_empty() {
             let id = session.clone();
-            let written: Result<(), StoreError> =
-                store.write(move |write| write.append_transcript(&id, frames)).await;
+            let written: Result<(), StoreError> = store
+                .write(move |write| write.append_transcript(&id, frames))
+                .await;
             if let Err(error) = written {
                 tracing::error!(%error, %session, "a part of the transcript was lost");
             }
