@@ -16,7 +16,7 @@ const TAIL: usize = 16 * 1024;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Whether it succeeded.
     pub passed: bool,
     /// The command, its last output, and how it ended.
@@ -25,7 +25,7 @@ pub struct Ended {
 
 /// Why a command has no end.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(super) enum CommandError {
     /// It could not be started.
     #[error("`{command}` could not be started: {source}")]
     Start {
@@ -46,7 +46,7 @@ pub enum CommandError {
 ///
 /// # Errors
 /// When one cannot be started, or `cancel` fires.
-pub async fn run_all(
+pub(super) async fn run_all(
     commands: &[String],
     folder: &Path,
     environment: &BTreeMap<String, String>,

@@ -199,7 +199,7 @@ fn read(path: &Path) -> io::Result<String> {
 /// The machine-readable end of a prompt. JSON strings hold no line break, so text of a person or a
 /// document cannot close the fence.
 #[must_use]
-pub fn block(mut fields: Value, root: &Path) -> String {
+pub(super) fn block(mut fields: Value, root: &Path) -> String {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("root".into(), json!(root.display().to_string()));
     }
@@ -208,7 +208,7 @@ pub fn block(mut fields: Value, root: &Path) -> String {
 
 /// What a project wants its agents to know: `.kiro/steering/*.md` and `AGENTS.md`, at a commit.
 #[must_use]
-pub fn steering(repository: &crate::repo::Repository, commit: &str) -> String {
+pub(super) fn steering(repository: &crate::repo::Repository, commit: &str) -> String {
     const LIMIT: usize = 32 * 1024;
     let mut paths: Vec<String> = repository
         .list_files(commit, ".kiro/steering")

@@ -28,7 +28,7 @@ enum Note {
 }
 
 /// The transcript of one session, as its agent's connection writes it.
-pub struct Transcript {
+pub(super) struct Transcript {
     notes: mpsc::UnboundedSender<Note>,
     redactor: Redactor,
     broken: AtomicBool,
@@ -37,7 +37,7 @@ pub struct Transcript {
 impl Transcript {
     /// Starts to write to a session's transcript.
     #[must_use]
-    pub fn start(store: Store, session: WorkSessionId, redactor: Redactor) -> Self {
+    pub(super) fn start(store: Store, session: WorkSessionId, redactor: Redactor) -> Self {
         let (notes, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(store, session, queue));
         Self {
@@ -48,7 +48,7 @@ impl Transcript {
     }
 
     /// Appends a frame.
-    pub fn frame(&self, direction: &str, frame: &Value) {
+    pub(super) fn frame(&self, direction: &str, frame: &Value) {
         let mut frame = frame.clone();
         self.redactor.json(&mut frame);
         let size = frame.to_string().len();
@@ -67,7 +67,7 @@ impl Transcript {
     }
 
     /// Waits until everything before is committed.
-    pub async fn flush(&self) {
+    pub(super) async fn flush(&self) {
         let (done, wait) = oneshot::channel();
         if self.notes.send(Note::Flush(done)).is_ok() {
             drop(wait.await);
@@ -114,7 +114,7 @@ async fn write(store: Store, session: WorkSessionId, mut queue: mpsc::UnboundedR
             }
         }
         for done in flushes {
-            drop(done.send(()));
+            let _ = done.send(());
         }
     }
 }
