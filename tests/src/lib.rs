@@ -1,1 +1,19 @@
-//! End-to-end test support.
+//! What the end-to-end tests stand on.
+//!
+//! [`env`] is a hermetic place to run the product in and [`repository`] has git repositories for
+//! it. [`agents`] installs and starts real third-party agents, [`scripted_model`] is the model they
+//! talk to, and [`acp`] drives one directly. The `adversary` program is an agent that misbehaves.
+// Support code of tests fails by panicking, like the tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod acp;
+pub mod agents;
+pub mod documents;
+pub mod env;
+pub mod repository;
+pub mod scripted_model;
+
+pub use acp::{AcpClient, AgentCommand};
+pub use env::{Follow, Run, TestEnv, spectask_bin};
+pub use repository::SampleRepo;
+pub use scripted_model::{ScriptedModel, Step};

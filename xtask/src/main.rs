@@ -1,2 +1,77 @@
 //! Repository chores.
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of this repository.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs the third-party agents the tests drive, outside the clone.
+    Agents {
+        /// Installs opencode too: large, and no test of `.ci/run` needs it.
+        #[arg(long)]
+        opencode: bool,
+    },
+    /// Kills the daemon and agents at random moments, once for each seed.
+    Soak {
+        /// Number of seeds.
+        #[arg(long, default_value_t = 200)]
+        seeds: u32,
+        /// First seed.
+        #[arg(long, default_value_t = 0)]
+        from: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().chore {
+        Chore::Agents { opencode } => {
+            spectask_tests::agents::install(opencode, &|line| println!("{line}"))
+        }
+        Chore::Soak { seeds, from } => soak(from, seeds),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn soak(from: u32, seeds: u32) -> Result<(), String> {
+    let started = Instant::now();
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "test",
+            "--package",
+            "spectask-tests",
+            "--test",
+            "main",
+            "kill::",
+        ])
+        .args(["--", "--nocapture"])
+        .env("SPECTASK_SOAK_FROM", from.to_string())
+        .env("SPECTASK_SOAK_SEEDS", seeds.to_string())
+        .status()
+        .map_err(|error| format!("cargo cannot start: {error}"))?;
+    let seconds = started.elapsed().as_secs();
+    let outcome = if status.success() { "passed" } else { "FAILED" };
+    println!(
+        "soak: seeds {from} to {} {outcome} in {seconds} s",
+        from + seeds.saturating_sub(1)
+    );
+    status
+        .success()
+        .then_some(())
+        .ok_or_else(|| "the soak failed".to_owned())
+}

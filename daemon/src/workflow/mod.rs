@@ -1,1 +1,32 @@
-//! The workflow room.
+//! Commands: check, decide, store. Each is one transaction that changes the tables and leaves its
+//! events, or is refused and changes nothing. The state machines in [`machine`] say which step leads
+//! where; nothing else changes a state.
+//!
+//! [`task`] has what a person does with a SpecTask, [`review`] the gate in front of implementation,
+//! [`session`] what a work session goes through, [`turn`] what happens while its agent works.
+
+mod error;
+pub mod lookup;
+pub mod machine;
+pub mod review;
+pub mod session;
+pub mod task;
+#[cfg(test)]
+mod tests;
+pub mod turn;
+
+pub use error::WorkflowError;
+
+use uuid::Uuid;
+
+/// A new id: a UUIDv7, so that ids sort by time.
+///
+/// # Errors
+/// Never for the id types of the protocol; the bound is theirs.
+pub fn new_id<T: TryFrom<String>>() -> Result<T, WorkflowError>
+where
+    T::Error: std::fmt::Display,
+{
+    T::try_from(Uuid::now_v7().to_string())
+        .map_err(|error| WorkflowError::Invalid(error.to_string()))
+}

@@ -1,0 +1,307 @@
+//! The person's configuration: one TOML file; every field has an environment variable.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use spectask_protocol::AgentName;
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use crate::agents::Profile;
+
+/// What the configuration file may say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The agent used when none is named. Absent: the first one found on this machine.
+    /// `SPECTASK_DEFAULT_AGENT`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_agent: Option<AgentName>,
+    /// The agent that plans, when none is named. Absent: the default agent.
+    /// `SPECTASK_PLANNING_AGENT`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planning_agent: Option<AgentName>,
+    /// How many sessions of a SpecTask work at the same time, 1 to 32. `SPECTASK_SESSION_LIMIT`
+    pub session_limit: u32,
+    /// How often findings of the validator go back to the planning agent. `SPECTASK_PLANNING_ROUNDS`
+    pub planning_rounds: u32,
+    /// How often a failed verify goes back to the agent. `SPECTASK_FIX_ROUNDS`
+    pub fix_rounds: u32,
+    /// Seconds that a setup or verify command may take. `SPECTASK_COMMAND_LIMIT`
+    pub command_limit: u64,
+    /// What the log file tells, in the syntax of tracing's env-filter. `SPECTASK_LOG`
+    pub log: String,
+    /// Agents, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub agents: BTreeMap<AgentName, Profile>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_agent: None,
+            planning_agent: None,
+            session_limit: 3,
+            planning_rounds: 3,
+            fix_rounds: 3,
+            command_limit: 1800,
+            log: "info".into(),
+            agents: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file, or a change of it, does not fit.
+    #[error("{path}: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its place.
+        reason: String,
+    },
+    /// A variable holds nonsense.
+    #[error("{variable} is {value:?}, which {reason}")]
+    Variable {
+        /// The variable.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// Why it does not fit.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads the file, if there is one, and the environment over it.
+    ///
+    /// # Errors
+    /// When the file or a variable does not fit the schema.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, |name| env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn load_with(
+        path: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::parse(path, &read(path)?)?;
+        let overlay = |name: &str, apply: &mut dyn FnMut(&str) -> Result<(), String>| {
+            let name = format!("SPECTASK_{name}");
+            match variable(&name) {
+                Some(value) => apply(&value).map_err(|reason| ConfigError::Variable {
+                    variable: name,
+                    value,
+                    reason,
+                }),
+                None => Ok(()),
+            }
+        };
+        let agent = |value: &str| value.parse().map(Some).map_err(|error| format!("{error}"));
+        overlay("DEFAULT_AGENT", &mut |value| agent(value).map(|a| config.default_agent = a))?;
+        overlay("PLANNING_AGENT", &mut |value| agent(value).map(|a| config.planning_agent = a))?;
+        overlay("SESSION_LIMIT", &mut |value| number(value).map(|n| config.session_limit = n))?;
+        overlay("PLANNING_ROUNDS", &mut |value| number(value).map(|n| config.planning_rounds = n))?;
+        overlay("FIX_ROUNDS", &mut |value| number(value).map(|n| config.fix_rounds = n))?;
+        overlay("COMMAND_LIMIT", &mut |value| {
+            number(value).map(|n| config.command_limit = u64::from(n))
+        })?;
+        overlay("LOG", &mut |value| {
+            config.log = value.to_owned();
+            Ok(())
+        })?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut config: Self = toml_edit::de::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.into(), reason: error.to_string() })?;
+        for (name, profile) in &mut config.agents {
+            profile.name = name.to_string();
+        }
+        config.check(path)?;
+        Ok(config)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        if (1..=32).contains(&self.session_limit) {
+            return Ok(());
+        }
+        Err(ConfigError::Syntax {
+            path: path.into(),
+            reason: format!("session_limit must be from 1 to 32, not {}", self.session_limit),
+        })
+    }
+
+    /// The JSON schema of the file.
+    #[must_use]
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).into()
+    }
+}
+
+fn number(value: &str) -> Result<u32, String> {
+    value.parse().map_err(|_| "is not a number".to_owned())
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(ConfigError::Read { path: path.into(), source }),
+    }
+}
+
+/// Sets a dotted key in the file and keeps everything else as it is written. The value is TOML, or
+/// plain text where it is none. A change that does not fit the schema is refused.
+///
+/// # Errors
+/// When the file cannot be read or written, or the change does not fit.
+pub fn set(path: &Path, key: &str, value: &str) -> Result<(), ConfigError> {
+    let value: Value = value.parse().unwrap_or_else(|_| Value::from(value));
+    change(path, |document| {
+        let mut parts: Vec<&str> = key.split('.').collect();
+        let last = parts.pop().filter(|part| !part.is_empty()).ok_or("the key is empty")?;
+        let table = descend(document.as_table_mut(), &parts)?;
+        table.insert(last, Item::Value(value));
+        Ok(())
+    })
+}
+
+/// Adds or replaces an agent profile in the file.
+///
+/// # Errors
+/// When the file cannot be read or written, or the profile does not fit.
+pub fn add_agent(
+    path: &Path,
+    name: &AgentName,
+    profile: &Profile,
+    default: bool,
+) -> Result<(), ConfigError> {
+    change(path, |document| {
+        let profile = toml_edit::ser::to_document(profile).map_err(|error| error.to_string())?;
+        let agents = descend(document.as_table_mut(), &["agents"])?;
+        agents.set_implicit(true);
+        agents.insert(name.as_str(), Item::Table(profile.as_table().clone()));
+        if default {
+            document.insert("default_agent", toml_edit::value(name.as_str()));
+        }
+        Ok(())
+    })
+}
+
+fn descend<'a>(table: &'a mut Table, parts: &[&str]) -> Result<&'a mut Table, String> {
+    parts.iter().try_fold(table, |table, part| {
+        table
+            .entry(part)
+            .or_insert(Item::Table(Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| format!("{part} is not a table"))
+    })
+}
+
+fn change(
+    path: &Path,
+    apply: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
+) -> Result<(), ConfigError> {
+    let syntax = |reason: String| ConfigError::Syntax { path: path.into(), reason };
+    let mut document: DocumentMut =
+        read(path)?.parse().map_err(|error: toml_edit::TomlError| syntax(error.to_string()))?;
+    apply(&mut document).map_err(syntax)?;
+    let text = document.to_string();
+    Config::parse(path, &text)?;
+    let failed = |source| ConfigError::Write { path: path.into(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_the_default() {
+        let config = Config::load_with(Path::new("/nowhere/config.toml"), |_| None).unwrap();
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn every_scalar_field_has_a_variable() {
+        let schema = Config::schema();
+        let asked = std::cell::RefCell::new(Vec::new());
+        Config::load_with(Path::new("/nowhere"), |name| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        })
+        .unwrap();
+        for field in schema["properties"].as_object().unwrap().keys().filter(|f| *f != "agents") {
+            let variable = format!("SPECTASK_{}", field.to_uppercase());
+            assert!(asked.borrow().contains(&variable), "{variable}");
+            let told = schema["properties"][field]["description"].as_str().unwrap();
+            assert!(told.contains(&variable), "{field}: {told}");
+        }
+    }
+
+    #[test]
+    fn setting_keeps_comments_and_refuses_nonsense() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("sub/config.toml");
+        set(&path, "session_limit", "5").unwrap();
+        fs::write(&path, "# mine\nsession_limit = 5 # five\n").unwrap();
+        set(&path, "default_agent", "claude").unwrap();
+        set(&path, "agents.local.command", r#"["my-agent", "acp"]"#).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("# mine") && text.contains("# five"), "{text}");
+        let config = Config::load_with(&path, |_| None).unwrap();
+        assert_eq!(config.default_agent.unwrap().as_str(), "claude");
+        assert_eq!(config.agents.values().next().unwrap().command, ["my-agent", "acp"]);
+        for (key, value) in [("session_limit", "0"), ("nonsense", "1"), ("", "1"), ("log.x", "1")] {
+            assert!(set(&path, key, value).is_err(), "{key}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn the_environment_wins_and_is_checked() {
+        let set = |wanted: &'static str, value: &'static str| {
+            Config::load_with(Path::new("/nowhere"), move |name| {
+                (name == wanted).then(|| value.to_owned())
+            })
+        };
+        assert_eq!(set("SPECTASK_SESSION_LIMIT", "7").unwrap().session_limit, 7);
+        let error = set("SPECTASK_SESSION_LIMIT", "many").unwrap_err();
+        assert_eq!(error.to_string(), r#"SPECTASK_SESSION_LIMIT is "many", which is not a number"#);
+        assert!(set("SPECTASK_DEFAULT_AGENT", "../x").is_err());
+    }
+}

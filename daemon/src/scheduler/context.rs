@@ -1,0 +1,308 @@
+//! What every driver shares.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sha2::{Digest, Sha256};
+use spectask_protocol::{AgentName, Environment, PermissionId, ProjectId, SpecTaskId, WorkSessionId};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    environment::Environments,
+    halt::Halt,
+    project::{Project, ProjectError},
+    prompts::Prompts,
+};
+use crate::{
+    agents::{self, AgentError, Found, PermissionAnswer, Profile, Source},
+    config::{Config, ConfigError},
+    paths::Paths,
+    redact::{self, Redactor},
+    repo::{RepoError, Repository},
+    store::{ProjectRow, SessionRow, Store, StoreError, TaskRow},
+    workflow::WorkflowError,
+};
+
+/// What every driver and face shares. Cheap to clone.
+pub type Shared = Arc<Context>;
+
+/// What every driver and face shares.
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// Where everything lives.
+    pub paths: Paths,
+    /// The person's environments.
+    pub environments: Environments,
+    /// The prompt templates.
+    pub prompts: Prompts,
+    /// Wakes the scheduler without an event.
+    pub wake: Notify,
+    redaction_key: Vec<u8>,
+    draining: AtomicBool,
+    steps: Mutex<HashMap<WorkSessionId, String>>,
+    asks: Mutex<HashMap<PermissionId, oneshot::Sender<PermissionAnswer>>>,
+    running: Mutex<HashMap<WorkSessionId, CancellationToken>>,
+    merging: Mutex<HashMap<SpecTaskId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// Makes the context; the key of the redaction hash is made once per installation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn new(store: Store, paths: Paths) -> Result<Shared, StoreError> {
+        const KEY: &str = "redaction_key";
+        let fresh: Vec<u8> =
+            Sha256::digest(format!("{}{}", uuid::Uuid::now_v7(), uuid::Uuid::now_v7())).to_vec();
+        store.write(move |write| write.keep_setting(KEY, &fresh)).await?;
+        let redaction_key = store.read(|read| read.setting(KEY))?.unwrap_or_default();
+        let prompts = Prompts::new(paths.prompts());
+        Ok(Arc::new(Self {
+            store,
+            paths,
+            environments: Environments::new(),
+            prompts,
+            wake: Notify::new(),
+            redaction_key,
+            draining: AtomicBool::new(false),
+            steps: Mutex::default(),
+            asks: Mutex::default(),
+            running: Mutex::default(),
+            merging: Mutex::default(),
+        }))
+    }
+
+    /// The configuration as it is now.
+    ///
+    /// # Errors
+    /// When the file or a variable does not fit.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.paths.config_file)
+    }
+
+    /// A redactor that also knows the secret-looking values of an environment.
+    #[must_use]
+    pub fn redactor(&self, environment: &Environment) -> Redactor {
+        let secrets = environment
+            .iter()
+            .filter(|(name, _)| redact::is_secret_name(name))
+            .map(|(name, value)| (name.clone(), value.clone()));
+        Redactor::with_key(&self.redaction_key, secrets)
+    }
+
+    /// Agents that are configured or were found, the configured first.
+    #[must_use]
+    pub fn agents(&self, config: &Config, environment: &Environment) -> Vec<(Found, bool)> {
+        let path = environment.get("PATH").map(std::ffi::OsString::from);
+        let found = agents::discover(
+            path.as_deref(),
+            &agents::zed_settings_files(),
+            &agents::zed_data_folders(),
+        );
+        let configured = config.agents.values().map(|profile| {
+            let program = profile.command.first().map(String::as_str).unwrap_or_default();
+            let executable = which::which_in_global(program, path.as_deref())
+                .ok()
+                .and_then(|mut all| all.next())
+                .unwrap_or_else(|| PathBuf::from(program));
+            (Found { profile: profile.clone(), source: Source::Path, executable }, true)
+        });
+        let configured: Vec<_> = configured.collect();
+        let names: Vec<&str> =
+            configured.iter().map(|(found, _)| found.profile.name.as_str()).collect();
+        let others: Vec<_> = found
+            .into_iter()
+            .filter(|found| !names.contains(&found.profile.name.as_str()))
+            .map(|found| (found, false))
+            .collect();
+        configured.into_iter().chain(others).collect()
+    }
+
+    /// The agent used when none is named: the configured default, else the first that is there.
+    #[must_use]
+    pub fn default_agent(&self, config: &Config, environment: &Environment) -> Option<AgentName> {
+        config.default_agent.clone().or_else(|| {
+            self.agents(config, environment)
+                .iter()
+                .filter(|(found, _)| found.source != Source::BuiltIn)
+                .find_map(|(found, _)| found.profile.name.parse().ok())
+        })
+    }
+
+    /// The profile of an agent.
+    pub(super) fn profile(
+        &self,
+        name: &AgentName,
+        environment: &Environment,
+    ) -> Result<Profile, Halt> {
+        let config = self.config()?;
+        self.agents(&config, environment)
+            .into_iter()
+            .map(|(found, _)| found.profile)
+            .find(|profile| profile.name == name.as_str())
+            .ok_or_else(|| {
+                let known = agents::known().iter().find(|known| known.name == name.as_str());
+                Halt::from(AgentError::NotFound {
+                    agent: name.to_string(),
+                    command: known
+                        .and_then(|known| known.argv.first())
+                        .map_or_else(|| name.to_string(), |program| (*program).to_owned()),
+                    hint: known.map(|known| known.hint.to_owned()),
+                })
+            })
+    }
+
+    /// The project of a SpecTask, and its repository.
+    pub(super) fn repository(&self, task: &TaskRow) -> Result<(ProjectRow, Repository), Halt> {
+        let project = self.project(&task.project)?;
+        let repository = Repository::discover(PathBuf::from(&project.root))?;
+        Ok((project, repository))
+    }
+
+    fn project(&self, id: &ProjectId) -> Result<ProjectRow, Halt> {
+        let project: Option<ProjectRow> = self.store.read(|read| read.project(id))?;
+        project.ok_or_else(|| {
+            WorkflowError::NotFound { what: "project", name: id.to_string() }.into()
+        })
+    }
+
+    /// What `.spectask.toml` of a project says now.
+    ///
+    /// # Errors
+    /// When it cannot be read or does not fit.
+    pub fn project_file(&self, project: &ProjectRow) -> Result<Project, ProjectError> {
+        self.store.read(|read| Project::of(read, Some(&project.id), project.root.as_ref()))
+    }
+
+    /// The worktree of a session; sessions of a SpecTask in simple mode share one.
+    #[must_use]
+    pub fn worktree_of(&self, task: &TaskRow, session: &SessionRow) -> PathBuf {
+        let folder = self.task_folder(task);
+        match (session.phase, task.mode) {
+            (spectask_protocol::SessionPhase::Planning, _) => folder.join("planning"),
+            (_, spectask_protocol::WorkMode::Simple) => folder.join("work"),
+            (_, spectask_protocol::WorkMode::Parallel) => {
+                folder.join(format!("{:02}-{}", session.number, session.slug))
+            }
+        }
+    }
+
+    /// The folder of all worktrees of a SpecTask. The end of its id keeps the folders of two
+    /// databases apart.
+    #[must_use]
+    pub fn task_folder(&self, task: &TaskRow) -> PathBuf {
+        let id = task.id.as_str();
+        let tail = id.get(id.len().saturating_sub(6)..).unwrap_or_default();
+        self.paths.worktrees().join(format!("{}-{tail}", task.name()))
+    }
+
+    /// One merge at a time per SpecTask.
+    pub(super) fn merge_lock(&self, task: &SpecTaskId) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.merging).entry(task.clone()).or_default())
+    }
+
+    /// Notes what a session's agent does now.
+    pub fn set_step(&self, session: &WorkSessionId, step: Option<String>) {
+        let mut steps = lock(&self.steps);
+        match step {
+            Some(step) => steps.insert(session.clone(), step),
+            None => steps.remove(session),
+        };
+    }
+
+    /// What a session's agent does now.
+    #[must_use]
+    pub fn step(&self, session: &WorkSessionId) -> Option<String> {
+        lock(&self.steps).get(session).cloned()
+    }
+
+    /// Waits for a person's answer under an id.
+    pub(super) fn expect_answer(
+        &self,
+        permission: PermissionId,
+    ) -> oneshot::Receiver<PermissionAnswer> {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.asks).insert(permission, sender);
+        receiver
+    }
+
+    /// Hands a person's answer to the agent that waits; returns whether one did.
+    pub fn answer(&self, permission: &PermissionId, answer: PermissionAnswer) -> bool {
+        lock(&self.asks).remove(permission).is_some_and(|waiting| waiting.send(answer).is_ok())
+    }
+
+    pub(super) fn forget_ask(&self, permission: &PermissionId) {
+        lock(&self.asks).remove(permission);
+    }
+
+    /// Takes a session into work; none when it is already.
+    pub(super) fn take(&self, session: &WorkSessionId) -> Option<CancellationToken> {
+        let mut running = lock(&self.running);
+        if running.contains_key(session) {
+            return None;
+        }
+        let token = CancellationToken::new();
+        running.insert(session.clone(), token.clone());
+        Some(token)
+    }
+
+    pub(super) fn release(&self, session: &WorkSessionId) {
+        lock(&self.running).remove(session);
+        self.set_step(session, None);
+        self.wake.notify_one();
+    }
+
+    /// Whether a session is being worked on.
+    #[must_use]
+    pub fn is_running(&self, session: &WorkSessionId) -> bool {
+        lock(&self.running).contains_key(session)
+    }
+
+    /// How many sessions are being worked on.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        lock(&self.running).len()
+    }
+
+    /// Ends what works on a session; its agent is told to cancel.
+    pub fn interrupt(&self, session: &WorkSessionId) {
+        if let Some(token) = lock(&self.running).get(session) {
+            token.cancel();
+        }
+    }
+
+    /// Lets no new turn start.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether no new turn may start.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs git work off the runtime's threads.
+pub(super) async fn git<T: Send + 'static>(
+    repository: &Repository,
+    work: impl FnOnce(&Repository) -> Result<T, RepoError> + Send + 'static,
+) -> Result<T, Halt> {
+    let repository = repository.clone();
+    match tokio::task::spawn_blocking(move || work(&repository)).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Halt::broken(format!("git work ended badly: {error}"))),
+    }
+}

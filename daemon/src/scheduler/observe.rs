@@ -1,0 +1,211 @@
+//! Watches a session's agent: transcript, current step, questions for a person, trespasses.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use spectask_protocol::{AgentName, PermissionId, PermissionOption, SpecTaskId, WorkSessionId};
+
+use super::{context::Shared, transcript::Transcript};
+use crate::{
+    agents::{
+        Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
+        ProcessIdentity, ProcessKind, SessionUpdateView,
+    },
+    redact::Redactor,
+    workflow::turn,
+};
+
+/// How much of what an agent says in a turn is kept as its claim, in bytes.
+const CLAIM_LIMIT: usize = 8 * 1024;
+
+/// The observer of one session's agent process.
+pub(super) struct SessionObserver {
+    ctx: Shared,
+    task: SpecTaskId,
+    session: WorkSessionId,
+    agent: AgentName,
+    redactor: Redactor,
+    pub(super) transcript: Transcript,
+    said: Mutex<String>,
+    processes: Mutex<HashMap<ProcessIdentity, i64>>,
+}
+
+impl SessionObserver {
+    pub(super) fn new(
+        ctx: Shared,
+        task: SpecTaskId,
+        session: WorkSessionId,
+        agent: AgentName,
+        redactor: Redactor,
+    ) -> Arc<Self> {
+        let transcript = Transcript::start(ctx.store.clone(), session.clone(), redactor.clone());
+        Arc::new(Self {
+            ctx,
+            task,
+            session,
+            agent,
+            redactor,
+            transcript,
+            said: Mutex::default(),
+            processes: Mutex::default(),
+        })
+    }
+
+    /// What the agent said since the last call: its last message counts, so a tool call in between
+    /// starts anew.
+    pub(super) fn take_claim(&self) -> Option<String> {
+        let said = std::mem::take(&mut *lock(&self.said));
+        let said = said.trim();
+        (!said.is_empty()).then(|| self.redactor.text(said).into_owned())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Observer for SessionObserver {
+    fn frame(&self, direction: Direction, frame: &Value) {
+        let direction = match direction {
+            Direction::ToAgent => "to_agent",
+            Direction::FromAgent => "from_agent",
+        };
+        self.transcript.frame(direction, frame);
+    }
+
+    fn update(&self, _session: &str, update: &SessionUpdateView<'_>) {
+        if update.replay {
+            return;
+        }
+        if let Some(step) = &update.step {
+            let step = self.redactor.text(step).into_owned();
+            self.ctx.set_step(&self.session, Some(step));
+        }
+        match update.kind {
+            "agent_message_chunk" => {
+                let mut said = lock(&self.said);
+                if let Some(text) = update.text()
+                    && said.len() + text.len() <= CLAIM_LIMIT
+                {
+                    said.push_str(text);
+                }
+            }
+            "tool_call" => lock(&self.said).clear(),
+            _ => {}
+        }
+    }
+
+    fn permission(&self, ask: PermissionAsk) -> BoxFuture<'_, PermissionAnswer> {
+        Box::pin(async move {
+            let options: Vec<PermissionOption> = ask
+                .options
+                .iter()
+                .map(|option| PermissionOption {
+                    id: option.id.clone(),
+                    name: option.name.clone(),
+                    kind: option.kind.clone(),
+                })
+                .collect();
+            let title = match &ask.command {
+                Some(command) if !ask.title.contains(command.as_str()) => {
+                    format!("{}: {command}", ask.title)
+                }
+                _ => ask.title.clone(),
+            };
+            let title = self.redactor.text(&title).into_owned();
+            let asked =
+                turn::ask(&self.ctx.store, &self.session, title, ask.kind, options).await;
+            let permission = match asked {
+                Ok(permission) => permission,
+                Err(error) => {
+                    tracing::error!(%error, "a permission request could not be kept");
+                    return PermissionAnswer::Cancelled;
+                }
+            };
+            let waiting = self.ctx.expect_answer(permission.clone());
+            let mut withdrawn = Withdrawn { observer: self, permission, armed: true };
+            self.ctx.set_step(&self.session, Some("waits for a permission".into()));
+            let answer = waiting.await.unwrap_or(PermissionAnswer::Cancelled);
+            withdrawn.armed = false;
+            answer
+        })
+    }
+
+    fn incident(&self, incident: &Incident) {
+        let kind = match incident.kind {
+            IncidentKind::OutsideRoot | IncidentKind::GitInternals => "escape",
+            _ => {
+                tracing::warn!(session = %self.session, text = %incident.text, "agent");
+                return;
+            }
+        };
+        let text = self.redactor.text(&incident.text).into_owned();
+        let (store, task, session) =
+            (self.ctx.store.clone(), self.task.clone(), self.session.clone());
+        tokio::spawn(async move {
+            if let Err(error) = turn::incident(&store, &task, &session, kind, text).await {
+                tracing::error!(%error, "an incident could not be kept");
+            }
+        });
+    }
+
+    fn started(&self, process: &ProcessIdentity, _kind: ProcessKind) -> BoxFuture<'_, ()> {
+        let process = *process;
+        Box::pin(async move {
+            let kept = turn::process_started(
+                &self.ctx.store,
+                Some(self.session.clone()),
+                self.agent.clone(),
+                process.pid,
+                process.start_time,
+                process.group,
+            )
+            .await;
+            match kept {
+                Ok(row) => {
+                    lock(&self.processes).insert(process, row);
+                }
+                Err(error) => tracing::error!(%error, "an agent process could not be noted"),
+            }
+        })
+    }
+
+    fn ended(&self, process: &ProcessIdentity) {
+        let Some(row) = lock(&self.processes).remove(process) else { return };
+        let store = self.ctx.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = turn::process_ended(&store, row).await {
+                tracing::debug!(%error, "the end of a process was not noted");
+            }
+        });
+    }
+}
+
+/// Takes a question back when the agent withdraws it: the future of the answer is dropped.
+struct Withdrawn<'a> {
+    observer: &'a SessionObserver,
+    permission: PermissionId,
+    armed: bool,
+}
+
+impl Drop for Withdrawn<'_> {
+    fn drop(&mut self) {
+        let ctx = &self.observer.ctx;
+        ctx.forget_ask(&self.permission);
+        if !self.armed {
+            return;
+        }
+        let (store, permission, session) =
+            (ctx.store.clone(), self.permission.clone(), self.observer.session.clone());
+        tokio::spawn(async move {
+            let answered = turn::answered(&store, permission, session, "cancelled".into()).await;
+            if let Err(error) = answered {
+                tracing::debug!(%error, "a withdrawn question was not ended");
+            }
+        });
+    }
+}

@@ -1,0 +1,352 @@
+//! Drives a work session through its stages: prepare, turn, verify, merge. The stage is kept, so a
+//! restart goes on where it stood.
+
+use std::{path::PathBuf, time::Duration};
+
+use spectask_protocol::{
+    SessionStage, SessionStatus, SpecTaskStatus, WaitKind, WorkMode, WorkSessionId,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    briefing::Briefing,
+    command,
+    context::{Shared, git},
+    halt::Halt,
+    merge,
+    planner::report_foreign,
+    project::Project,
+    prompts::steering,
+    thread::{Thread, Turned, ask, settle},
+};
+use crate::{
+    repo::{Author, CommitMessage, Repository, WorktreeAt},
+    store::{ProjectRow, SessionRow, TaskRow, WorkRow},
+    workflow::{
+        lookup::session_name,
+        session::{self, NextPrompt},
+        turn,
+    },
+};
+
+/// Works on a session until it is merged, stopped, or a person steps in.
+pub(super) async fn run(ctx: Shared, id: WorkSessionId, cancel: CancellationToken) {
+    let mut thread = None;
+    match session::activate(&ctx.store, &id).await {
+        Ok(row) => {
+            let result = drive(&ctx, &id, &mut thread, &cancel).await;
+            settle(&ctx, &row, thread, result).await;
+        }
+        Err(error) => tracing::debug!(%error, session = %id, "a session did not start"),
+    }
+    ctx.release(&id);
+}
+
+/// What the stages of a session need.
+pub(super) struct Job<'a> {
+    pub(super) ctx: &'a Shared,
+    pub(super) task: TaskRow,
+    pub(super) row: SessionRow,
+    pub(super) work: Option<WorkRow>,
+    pub(super) project: ProjectRow,
+    pub(super) repository: Repository,
+    pub(super) worktree: PathBuf,
+    /// Commands that decide whether the work counts.
+    pub(super) verify: Vec<String>,
+    /// Untracked files that are copied in.
+    pub(super) copy: Vec<String>,
+    pub(super) setup: Vec<String>,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl<'a> Job<'a> {
+    fn load(
+        ctx: &'a Shared,
+        id: &WorkSessionId,
+        cancel: &'a CancellationToken,
+    ) -> Result<Self, Halt> {
+        let row = ctx.store.read(|read| read.session(id))?.ok_or(Halt::Gone)?;
+        let task = ctx.store.read(|read| read.task(&row.task))?.ok_or(Halt::Gone)?;
+        let work = match row.implementation_task {
+            Some(id) => ctx.store.read(|read| read.implementation_task(id))?,
+            None => None,
+        };
+        let (project, repository) = ctx.repository(&task)?;
+        let file = ctx.project_file(&project)?;
+        let (verify, copy, setup) = trusted(&task, file)?;
+        let worktree = ctx.worktree_of(&task, &row);
+        Ok(Self { ctx, task, row, work, project, repository, worktree, verify, copy, setup, cancel })
+    }
+
+    pub(super) fn name(&self) -> String {
+        session_name(&self.task, &self.row)
+    }
+
+    /// The trailers of every commit that is made for this session.
+    pub(super) fn message(&self, subject: String) -> CommitMessage {
+        let mut message = CommitMessage::new(subject)
+            .trailer("Spec-Task", self.task.name())
+            .trailer("Work-Session", self.name());
+        let requirements = self.work.as_ref().map(|work| work.requirements.join(", "));
+        if let Some(requirements) = requirements.filter(|text| !text.is_empty()) {
+            message = message.trailer("Requirements", requirements);
+        }
+        message
+    }
+
+    pub(super) fn title(&self) -> String {
+        match &self.work {
+            Some(work) => format!("{}. {}", work.number, work.title),
+            None => self.row.title.clone(),
+        }
+    }
+
+    /// Runs commands in a worktree with the person's environment.
+    pub(super) async fn run(
+        &self,
+        commands: &[String],
+        folder: &std::path::Path,
+        step: &str,
+    ) -> Result<command::Ended, Halt> {
+        self.ctx.set_step(&self.row.id, Some(format!("{step}: {}", commands.join(" && "))));
+        let limit = Duration::from_secs(self.ctx.config()?.command_limit);
+        let environment = self.ctx.environments.of(&self.task.project, &[]).await;
+        let redactor = self.ctx.redactor(&environment);
+        let mut ended =
+            command::run_all(commands, folder, &environment, limit, self.cancel).await?;
+        ended.output = redactor.text(&ended.output).into_owned();
+        Ok(ended)
+    }
+}
+
+/// A repository's commands, or the person's own; none runs that a person did not trust.
+fn trusted(
+    task: &TaskRow,
+    project: Project,
+) -> Result<(Vec<String>, Vec<String>, Vec<String>), Halt> {
+    if !project.trusted {
+        return Err(Halt::wait(
+            WaitKind::Trust,
+            "the repository's .spectask.toml has commands that nobody trusted yet, or it changed",
+            Some("`spectask trust` shows them and asks; then `spectask retry`"),
+        ));
+    }
+    let verify = match &task.verify {
+        Some(command) => vec![command.clone()],
+        None => project.file.verify,
+    };
+    Ok((verify, project.file.copy, project.file.setup))
+}
+
+async fn drive(
+    ctx: &Shared,
+    id: &WorkSessionId,
+    thread: &mut Option<Thread>,
+    cancel: &CancellationToken,
+) -> Result<(), Halt> {
+    loop {
+        let job = Job::load(ctx, id, cancel)?;
+        let done = job.row.status != SessionStatus::Active
+            || job.task.status != SpecTaskStatus::Implementation;
+        if cancel.is_cancelled() || ctx.is_draining() || done {
+            return Err(Halt::Gone);
+        }
+        match job.row.stage {
+            SessionStage::Prepare => prepare(&job).await?,
+            SessionStage::Turn => work_turn(&job, thread).await?,
+            SessionStage::Verify => {
+                take_work(&job).await?;
+                verify(&job).await?;
+            }
+            SessionStage::Merge => {
+                if merge::merge(&job).await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Makes the worktree from the merge that holds all that the session depends on.
+async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
+    job.ctx.set_step(&job.row.id, Some("preparing a worktree".into()));
+    let branch = match &job.row.branch {
+        Some(branch) => branch.clone(),
+        None => format!("spectask/{}/{:02}-{}", job.task.name(), job.row.number, job.row.slug),
+    };
+    let task_branch = job.task.branch();
+    let simple = job.task.mode == WorkMode::Simple;
+    let (path, name, known) = (job.worktree.clone(), branch.clone(), job.row.base.clone());
+    let copy = job.copy.clone();
+    let root = PathBuf::from(&job.project.root);
+    let base = git(&job.repository, move |repository| {
+        let tip = repository.branch_tip(&task_branch)?.ok_or_else(|| {
+            crate::repo::RepoError::UnknownRevision { revision: task_branch.clone() }
+        })?;
+        // A session that was prepared before keeps the commit it started from.
+        let base = known.unwrap_or(tip);
+        let at = WorktreeAt::Branch { name: name.clone(), start: base.clone() };
+        if simple && path.exists() {
+            repository.switch_worktree(&path, &name, &base)?;
+        } else {
+            repository.add_worktree(&path, &at)?;
+        }
+        repository.copy_into(&root, &path, &copy)?;
+        Ok(base)
+    })
+    .await?;
+    let worktree = job.worktree.display().to_string();
+    session::update(&job.ctx.store, &job.row.id, move |row| {
+        row.branch = Some(branch);
+        row.worktree = Some(worktree);
+        row.base = Some(base);
+    })
+    .await?;
+    if !job.setup.is_empty() {
+        let ended = job.run(&job.setup, &job.worktree, "setup").await?;
+        if !ended.passed {
+            return Err(Halt::wait(
+                WaitKind::Repository,
+                format!("the setup commands failed:\n{}", ended.output),
+                Some("mend `setup` in .spectask.toml, `spectask trust`, `spectask retry`"),
+            ));
+        }
+    }
+    session::advance(&job.ctx.store, &job.row.id, SessionStage::Turn, |_| {}).await?;
+    Ok(())
+}
+
+async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Halt> {
+    if job.task.paused {
+        return Err(Halt::Gone);
+    }
+    let base = job.row.base.clone().unwrap_or_else(|| job.task.base.clone());
+    let steering = git(&job.repository, move |repository| Ok(steering(repository, &base))).await?;
+    let briefing = Briefing {
+        ctx: job.ctx,
+        task: &job.task,
+        session: &job.row,
+        root: &job.worktree,
+        steering,
+        verify: &job.verify,
+    };
+    let prompt = briefing.next()?;
+    let before = git(&job.repository, Repository::snapshot).await?;
+    let turned =
+        ask(job.ctx, thread, &job.task, &job.row, &job.worktree, prompt, job.cancel).await;
+    report_foreign(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
+    match turned? {
+        Turned::Again | Turned::Ended => Ok(()),
+    }
+}
+
+/// Commits what a turn changed, after its edits of the specification are put back.
+async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
+    job.ctx.set_step(&job.row.id, Some("committing".into()));
+    let base = job.row.base.clone().unwrap_or_else(|| job.task.base.clone());
+    let folder = format!("specs/{}", job.task.name());
+    let message = job.message(job.title());
+    let (worktree, from) = (job.worktree.clone(), base.clone());
+    let (root, copy) = (PathBuf::from(&job.project.root), job.copy.clone());
+    let resolving = matches!(NextPrompt::of(&job.row), Some(NextPrompt::Resolve { .. }));
+    let taken = git(&job.repository, move |repository| {
+        let restored = repository.restore(&worktree, &[folder.as_str()], &from)?;
+        let marked = if resolving { repository.conflict_markers(&worktree)? } else { Vec::new() };
+        if !marked.is_empty() {
+            return Ok((restored, marked, repository.head_of(&worktree)?, true));
+        }
+        let copied = repository.copy_into(&root, &worktree, &copy)?.files;
+        repository.commit_all(&worktree, &message, &Author::User, &copied)?;
+        let head = repository.head_of(&worktree)?;
+        let changed = !repository.diff_stat(&from, &head.commit)?.is_empty();
+        Ok((restored, marked, head, changed))
+    })
+    .await?;
+    let (restored, marked, head, changed) = taken;
+    if !restored.is_empty() {
+        let text = format!(
+            "{} edited the specification; put back: {}",
+            job.name(),
+            restored.join(", ")
+        );
+        turn::incident(&job.ctx.store, &job.task.id, &job.row.id, "spec_edit", text).await?;
+    }
+    if !marked.is_empty() {
+        return Err(Halt::wait(
+            WaitKind::Conflict,
+            format!("conflict markers are left in {}", marked.join(", ")),
+            Some("`spectask retry` gives the conflict to the agent again"),
+        ));
+    }
+    if head.branch != job.row.branch {
+        let text = format!(
+            "the agent left its branch: its worktree is on {}",
+            head.branch.as_deref().unwrap_or("no branch")
+        );
+        turn::incident(&job.ctx.store, &job.task.id, &job.row.id, "foreign_ref", text.clone())
+            .await?;
+        let hint = format!(
+            "look at {}, bring it back to its branch, then `spectask retry`",
+            job.worktree.display()
+        );
+        return Err(Halt::wait(WaitKind::Repository, text, Some(&hint)));
+    }
+    let (commit, from) = (head.commit.clone(), base.clone());
+    if !git(&job.repository, move |repository| repository.is_ancestor(&from, &commit)).await? {
+        return Err(Halt::broken(
+            "the agent rewrote its branch, which no longer holds the commit it started from",
+        ));
+    }
+    if !changed && !job.row.accept_empty {
+        return Err(Halt::wait(
+            WaitKind::EmptyResult,
+            "the turn ended, but nothing was changed",
+            Some(
+                "`spectask accept-empty` if that is right; `spectask retry` asks the agent again",
+            ),
+        ));
+    }
+    session::advance(&job.ctx.store, &job.row.id, SessionStage::Verify, move |row| {
+        row.head = Some(head.commit);
+        row.verified = None;
+        row.next_prompt = None;
+    })
+    .await?;
+    Ok(())
+}
+
+/// Runs the verify commands; a failure goes back to the agent.
+async fn verify(job: &Job<'_>) -> Result<(), Halt> {
+    if !job.verify.is_empty() {
+        let ended = job.run(&job.verify, &job.worktree, "verify").await?;
+        let passed = ended.passed;
+        let row =
+            session::verified(&job.ctx.store, &job.row.id, passed, ended.output.clone()).await?;
+        if !passed {
+            return failed_verify(job, &row, ended.output).await;
+        }
+    }
+    session::advance(&job.ctx.store, &job.row.id, SessionStage::Merge, |_| {}).await?;
+    Ok(())
+}
+
+pub(super) async fn failed_verify(
+    job: &Job<'_>,
+    row: &SessionRow,
+    output: String,
+) -> Result<(), Halt> {
+    let limit = job.ctx.config()?.fix_rounds;
+    if row.fixes > limit {
+        return Err(Halt::wait(
+            WaitKind::Verify,
+            format!("verify failed {} times; the last output is in `spectask sessions show`", row.fixes),
+            Some("`spectask retry` gives it to the agent again"),
+        ));
+    }
+    let next = NextPrompt::Fix { output };
+    session::advance(&job.ctx.store, &job.row.id, SessionStage::Turn, move |row| {
+        row.next_prompt = next.to_text();
+    })
+    .await?;
+    Ok(())
+}

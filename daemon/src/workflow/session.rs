@@ -1,0 +1,539 @@
+//! What a work session goes through between its turns.
+
+use serde::{Deserialize, Serialize};
+use spectask_protocol::{
+    AgentName, EventKind, Finding, ImplementationTaskStatus, LineComment, SessionMethod,
+    SessionPhase, SessionRef, SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus,
+    ThreadStatus, WaitKind, Waiting, WorkSessionId,
+};
+
+use super::{
+    WorkflowError,
+    lookup::{Target, find_session, find_target, session_name, task_of},
+    machine::{move_session, move_stage, move_task},
+    new_id,
+    review::{self, DocumentTexts},
+    task::refused,
+};
+use crate::store::{NewSession, ReadyTask, SessionRow, Store, TaskRow, Write};
+
+/// What the next prompt of a session is about; kept, so that a restart asks the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NextPrompt {
+    /// The documents go back to the planner.
+    Revise {
+        /// What a person said.
+        comment: Option<String>,
+        /// What a person said about lines.
+        comments: Vec<LineComment>,
+        /// What the validator found.
+        findings: Vec<Finding>,
+    },
+    /// Documents are missing after a planning turn.
+    Missing {
+        /// The files.
+        files: Vec<String>,
+    },
+    /// Verify failed.
+    Fix {
+        /// The end of its output.
+        output: String,
+    },
+    /// The merge has conflicts, now marked in the worktree.
+    Resolve {
+        /// The files.
+        files: Vec<String>,
+    },
+    /// A turn was cut or stopped early; the same work goes on.
+    Continue {
+        /// Why.
+        reason: String,
+        /// What the cut turn was about; none: the first prompt of the phase.
+        before: Option<Box<NextPrompt>>,
+    },
+}
+
+impl NextPrompt {
+    /// The purpose of its turn, as the turn's row names it.
+    #[must_use]
+    pub const fn purpose(&self) -> &'static str {
+        match self {
+            Self::Revise { .. } | Self::Missing { .. } => "revise",
+            Self::Fix { .. } => "fix",
+            Self::Resolve { .. } => "resolve",
+            Self::Continue { .. } => "continue",
+        }
+    }
+
+    /// The kept prompt of a session.
+    #[must_use]
+    pub fn of(session: &SessionRow) -> Option<Self> {
+        serde_json::from_str(session.next_prompt.as_deref()?).ok()
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub fn to_text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+}
+
+fn load(write: &Write<'_>, id: &WorkSessionId) -> Result<(TaskRow, SessionRow), WorkflowError> {
+    let session = write
+        .session(id)?
+        .ok_or_else(|| WorkflowError::NotFound { what: "session", name: id.to_string() })?;
+    Ok((task_of(write, &session)?, session))
+}
+
+/// Changes a session in one transaction, when a person has not ended it meanwhile.
+///
+/// # Errors
+/// When the change is refused.
+pub async fn update(
+    store: &Store,
+    id: &WorkSessionId,
+    change: impl FnOnce(&mut SessionRow) + Send + 'static,
+) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (_, mut session) = load(write, &id)?;
+            change(&mut session);
+            write.update_session(&session)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Makes a session active and, with it, its SpecTask and its implementation task.
+///
+/// # Errors
+/// When a person ended it meanwhile.
+pub async fn activate(store: &Store, id: &WorkSessionId) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (mut task, mut session) = load(write, &id)?;
+            if session.status != SessionStatus::Active {
+                move_session(write, &mut session, SessionStatus::Active, None, None)?;
+            }
+            if let Some(work) = session.implementation_task {
+                let status = ImplementationTaskStatus::InProgress;
+                write.set_implementation_task(work, status, Some(&session.id))?;
+            }
+            if task.status == SpecTaskStatus::QueuedSpecGeneration {
+                move_task(write, &mut task, SpecTaskStatus::SpecGeneration, None)?;
+            }
+            Ok(session)
+        })
+        .await
+}
+
+/// Moves a session to another stage, with whatever else changes at that moment.
+///
+/// # Errors
+/// When the database fails, or a person ended the session.
+pub async fn advance(
+    store: &Store,
+    id: &WorkSessionId,
+    stage: SessionStage,
+    change: impl FnOnce(&mut SessionRow) + Send + 'static,
+) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (task, mut session) = load(write, &id)?;
+            if session.status != SessionStatus::Active {
+                return Err(WorkflowError::SessionState {
+                    command: "go on with",
+                    name: session_name(&task, &session),
+                    status: session.status,
+                });
+            }
+            let head = session.head.clone();
+            change(&mut session);
+            if session.head != head
+                && let Some(commit) = session.head.clone()
+            {
+                let event = EventKind::SessionCommitted { commit };
+                write.emit(Some(&session.task), Some(&session.id), &event)?;
+            }
+            move_stage(write, &mut session, stage)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Records how verify ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn verified(
+    store: &Store,
+    id: &WorkSessionId,
+    passed: bool,
+    output: String,
+) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (_, mut session) = load(write, &id)?;
+            session.verified = Some(passed);
+            session.verify_output = Some(output);
+            if !passed {
+                session.fixes += 1;
+            }
+            write.update_session(&session)?;
+            let attempt = session.fixes + u32::from(passed);
+            let event = EventKind::Verified { passed, attempt };
+            write.emit(Some(&session.task), Some(&session.id), &event)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Stops a session until a person or the world outside helps. Not when a person ended it meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stop(
+    store: &Store,
+    id: &WorkSessionId,
+    waiting: Waiting,
+) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (_, mut session) = load(write, &id)?;
+            if session.status != SessionStatus::Active {
+                return Ok(session);
+            }
+            let status = match waiting.kind {
+                WaitKind::Environment
+                | WaitKind::NeedsAuth
+                | WaitKind::AgentMissing
+                | WaitKind::Trust
+                | WaitKind::BranchCheckedOut
+                | WaitKind::Permission => SessionStatus::Waiting,
+                WaitKind::EmptyResult
+                | WaitKind::Conflict
+                | WaitKind::Verify
+                | WaitKind::Stopped
+                | WaitKind::Agent
+                | WaitKind::TimeLimit
+                | WaitKind::Repository => SessionStatus::Blocked,
+            };
+            session.thread = ThreadStatus::Disconnected;
+            move_session(write, &mut session, status, Some(waiting), None)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Makes a stopped or ended session active again, with fresh counters.
+pub(super) fn reopen(write: &Write<'_>, session: &mut SessionRow) -> Result<(), WorkflowError> {
+    let kept = NextPrompt::of(session);
+    let (next, stage) = match session.waiting.as_ref().map(|waiting| waiting.kind) {
+        Some(WaitKind::Verify) => {
+            let output = session.verify_output.clone().unwrap_or_default();
+            (Some(NextPrompt::Fix { output }), SessionStage::Turn)
+        }
+        Some(WaitKind::EmptyResult | WaitKind::Stopped | WaitKind::TimeLimit | WaitKind::Agent) => {
+            let before = match kept {
+                Some(NextPrompt::Continue { before, .. }) => before,
+                other => other.map(Box::new),
+            };
+            let reason = "a person asked to try again".into();
+            (Some(NextPrompt::Continue { reason, before }), SessionStage::Turn)
+        }
+        Some(WaitKind::Conflict) if session.stage == SessionStage::Verify => {
+            (kept, SessionStage::Turn)
+        }
+        _ if session.status == SessionStatus::Cancelled => (kept, SessionStage::Prepare),
+        _ => (kept, session.stage),
+    };
+    reopen_with(write, session, next.as_ref(), stage)
+}
+
+pub(super) fn reopen_with(
+    write: &Write<'_>,
+    session: &mut SessionRow,
+    next: Option<&NextPrompt>,
+    stage: SessionStage,
+) -> Result<(), WorkflowError> {
+    session.next_prompt = next.and_then(NextPrompt::to_text);
+    session.stage = stage;
+    (session.crashes, session.fixes, session.rounds) = (0, 0, 0);
+    session.accept_empty = false;
+    session.thread = ThreadStatus::Disconnected;
+    if session.status == SessionStatus::Cancelled {
+        // The machine has no way back from there; what a person tries again has a new life.
+        session.status = SessionStatus::Failed;
+    }
+    move_session(write, session, SessionStatus::Active, None, Some("tried again"))?;
+    if let Some(work) = session.implementation_task {
+        let status = ImplementationTaskStatus::InProgress;
+        write.set_implementation_task(work, status, Some(&session.id))?;
+    }
+    Ok(())
+}
+
+/// Records that no usable documents came out of planning.
+///
+/// # Errors
+/// When a person ended it meanwhile.
+pub async fn fail_planning(
+    store: &Store,
+    id: &WorkSessionId,
+    reason: String,
+) -> Result<(), WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (mut task, mut session) = load(write, &id)?;
+            move_session(write, &mut session, SessionStatus::Failed, None, Some(&reason))?;
+            move_task(write, &mut task, SpecTaskStatus::SpecFailed, Some(&reason))
+        })
+        .await
+}
+
+/// The session of a ready implementation task, made when it has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn assign(
+    store: &Store,
+    task: &SpecTaskId,
+    ready: ReadyTask,
+) -> Result<SessionRow, WorkflowError> {
+    let task = task.clone();
+    store
+        .write(move |write| {
+            let row = write.task(&task)?.ok_or_else(|| WorkflowError::NotFound {
+                what: "SpecTask",
+                name: task.to_string(),
+            })?;
+            let session = write.insert_session(&NewSession {
+                id: new_id()?,
+                task: task.clone(),
+                slug: crate::repo::slug(&ready.title),
+                title: ready.title.clone(),
+                description: String::new(),
+                phase: SessionPhase::Implementation,
+                method: SessionMethod::Planned,
+                parent: None,
+                implementation_task: Some(ready.id),
+                agent: row.agent.clone(),
+            })?;
+            let status = ImplementationTaskStatus::Assigned;
+            write.set_implementation_task(ready.id, status, Some(&session.id))?;
+            let event =
+                EventKind::ImplementationTaskStatus { number: ready.number.clone(), to: status };
+            write.emit(Some(&task), Some(&session.id), &event)?;
+            let event = EventKind::SessionCreated { name: session_name(&row, &session) };
+            write.emit(Some(&task), Some(&session.id), &event)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Spawns a session beside the planned ones.
+///
+/// # Errors
+/// When the SpecTask is not being implemented.
+pub async fn spawn(
+    store: &Store,
+    name: SessionRef,
+    title: String,
+    description: String,
+    agent: Option<AgentName>,
+) -> Result<SessionRow, WorkflowError> {
+    if title.trim().is_empty() || description.trim().is_empty() {
+        return Err(WorkflowError::Invalid("a spawned session needs a title and a description".into()));
+    }
+    store
+        .write(move |write| {
+            let (mut task, parent) = match find_target(write, &name)? {
+                Target::Task(task) => (task, None),
+                Target::Session(task, session) => (task, Some(session.id)),
+            };
+            match task.status {
+                SpecTaskStatus::Implementation => {}
+                SpecTaskStatus::ImplementationReview | SpecTaskStatus::PullRequest => {
+                    let reason = Some("a session was spawned");
+                    move_task(write, &mut task, SpecTaskStatus::Implementation, reason)?;
+                }
+                _ => {
+                    return Err(refused(
+                        "spawn a session in",
+                        &task,
+                        "sessions are spawned while or after a SpecTask is implemented",
+                    ));
+                }
+            }
+            let session = write.insert_session(&NewSession {
+                id: new_id()?,
+                task: task.id.clone(),
+                slug: crate::repo::slug(&title),
+                title,
+                description,
+                phase: SessionPhase::Implementation,
+                method: SessionMethod::Spawned,
+                parent,
+                implementation_task: None,
+                agent: agent.unwrap_or_else(|| task.agent.clone()),
+            })?;
+            let event = EventKind::SessionCreated { name: session_name(&task, &session) };
+            write.emit(Some(&task.id), Some(&session.id), &event)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Accepts that a session changed nothing.
+///
+/// # Errors
+/// When the session is not blocked for that.
+pub async fn accept_empty(store: &Store, name: SessionRef) -> Result<SessionRow, WorkflowError> {
+    store
+        .write(move |write| {
+            let (task, mut session) = find_session(write, &name)?;
+            let empty = session.waiting.as_ref().map(|waiting| waiting.kind)
+                == Some(WaitKind::EmptyResult);
+            if !empty {
+                return Err(WorkflowError::SessionState {
+                    command: "accept an empty result of",
+                    name: session_name(&task, &session),
+                    status: session.status,
+                });
+            }
+            session.accept_empty = true;
+            session.stage = SessionStage::Verify;
+            let reason = Some("a person accepted the empty result");
+            move_session(write, &mut session, SessionStatus::Active, None, reason)?;
+            Ok(session)
+        })
+        .await
+}
+
+/// Records that the approved documents are on `specs/{task}`.
+///
+/// # Errors
+/// When the SpecTask is not approved.
+pub async fn documents_committed(
+    store: &Store,
+    task: &SpecTaskId,
+    commit: String,
+) -> Result<TaskRow, WorkflowError> {
+    let task = task.clone();
+    store
+        .write(move |write| {
+            let mut row = write.task(&task)?.ok_or_else(|| WorkflowError::NotFound {
+                what: "SpecTask",
+                name: task.to_string(),
+            })?;
+            row.tip = Some(commit.clone());
+            move_task(write, &mut row, SpecTaskStatus::QueuedImplementation, None)?;
+            write.emit(Some(&task), None, &EventKind::DocumentsCommitted { commit })?;
+            Ok(row)
+        })
+        .await
+}
+
+/// Moves a SpecTask as the scheduler sees fit; refused when a person moved it meanwhile.
+///
+/// # Errors
+/// When the step does not exist from its state.
+pub async fn task_step(
+    store: &Store,
+    task: &SpecTaskId,
+    to: SpecTaskStatus,
+    reason: Option<String>,
+) -> Result<TaskRow, WorkflowError> {
+    let task = task.clone();
+    store
+        .write(move |write| {
+            let mut row = write.task(&task)?.ok_or_else(|| WorkflowError::NotFound {
+                what: "SpecTask",
+                name: task.to_string(),
+            })?;
+            move_task(write, &mut row, to, reason.as_deref())?;
+            Ok(row)
+        })
+        .await
+}
+
+/// Records that a session's work is on `specs/{task}` and its task ticked: the evidence.
+///
+/// # Errors
+/// When the database fails.
+pub async fn merged(
+    store: &Store,
+    id: &WorkSessionId,
+    tip: String,
+    done: u32,
+) -> Result<SessionRow, WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (mut task, mut session) = load(write, &id)?;
+            task.tip = Some(tip.clone());
+            task.done = done;
+            write.update_task(&task)?;
+            session.merged = Some(tip.clone());
+            session.next_prompt = None;
+            if session.status == SessionStatus::Cancelled {
+                // The merge won the race with the person's cancel; what is merged is merged.
+                session.status = SessionStatus::Active;
+            }
+            move_session(write, &mut session, SessionStatus::Completed, None, None)?;
+            let event = EventKind::SessionMerged { commit: tip };
+            write.emit(Some(&task.id), Some(&session.id), &event)?;
+            if let Some(work) = session.implementation_task {
+                let status = ImplementationTaskStatus::Completed;
+                write.set_implementation_task(work, status, Some(&session.id))?;
+                if let Some(row) = write.implementation_task(work)? {
+                    let event =
+                        EventKind::ImplementationTaskStatus { number: row.number, to: status };
+                    write.emit(Some(&task.id), Some(&session.id), &event)?;
+                }
+            }
+            Ok(session)
+        })
+        .await
+}
+
+/// Keeps what a planning turn wrote as a revision and puts it before a person, or back to the agent.
+///
+/// # Errors
+/// When the SpecTask is not being planned any more.
+pub async fn planned(
+    store: &Store,
+    id: &WorkSessionId,
+    texts: DocumentTexts,
+    findings: Vec<Finding>,
+    again: bool,
+) -> Result<(TaskRow, SessionRow), WorkflowError> {
+    let id = id.clone();
+    store
+        .write(move |write| {
+            let (mut task, mut session) = load(write, &id)?;
+            let revision =
+                review::keep_revision(write, &mut task, "agent", &texts, findings.clone())?;
+            if again {
+                session.rounds += 1;
+                session.stage = SessionStage::Turn;
+                let next = NextPrompt::Revise { comment: None, comments: Vec::new(), findings };
+                session.next_prompt = next.to_text();
+                write.update_session(&session)?;
+                return Ok((task, session));
+            }
+            session.next_prompt = None;
+            move_session(write, &mut session, SessionStatus::Completed, None, None)?;
+            let reason = format!("revision {} is ready for review", revision.number);
+            move_task(write, &mut task, SpecTaskStatus::SpecReview, Some(&reason))?;
+            Ok((task, session))
+        })
+        .await
+}

@@ -1,0 +1,285 @@
+//! The tricks. Each records what it tried and what came of it.
+//!
+//! - `slow=MS` waits, in steps with an update each.
+//! - `ask` asks permission to run a command and to edit outside the root.
+//! - `tick`, `edit-specs` change the documents, through the client and on disk.
+//! - `approve` runs `spectask approve` in a terminal of the client, as a child, and as a process
+//!   that left its group.
+//! - `escape` writes and reads outside the root through the client.
+//! - `foreign-ref` moves branches that are not its own, and stashes.
+//! - `flood` sends lines that are no frames, and frames that make no sense.
+//! - `hang` never answers, `exit` ends in the middle of the turn.
+//!
+//! Played elsewhere: `empty`, `stop=REASON`, `bad-plan`, `needs-auth`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::peer::Peer;
+use crate::{Orders, Turn};
+
+pub(crate) fn play(peer: &mut Peer, orders: &Orders, turn: &Turn) {
+    for trick in &orders.tricks {
+        match trick.as_str() {
+            "ask" => ask(peer, orders, turn),
+            "tick" => tick(peer, turn),
+            "edit-specs" => edit_specs(peer, turn),
+            "approve" => approve(peer, orders, turn),
+            "escape" => escape(peer, orders, turn),
+            "foreign-ref" => foreign_ref(peer, turn),
+            "flood" => flood(peer),
+            "hang" => hang(peer),
+            "exit" => {
+                eprintln!("adversary: out of cheese");
+                std::process::exit(3);
+            }
+            other => {
+                if let Some(time) = other.strip_prefix("slow=").and_then(|ms| ms.parse().ok()) {
+                    slow(peer, time);
+                }
+            }
+        }
+    }
+}
+
+fn slow(peer: &Peer, milliseconds: u64) {
+    for step in 0..10 {
+        peer.say(&format!("Step {step}. "));
+        std::thread::sleep(Duration::from_millis(milliseconds / 10));
+    }
+}
+
+fn hang(peer: &Peer) {
+    peer.say("Thinking.");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn ask(peer: &mut Peer, orders: &Orders, turn: &Turn) {
+    let outside = outside(orders, turn).join("asked.txt");
+    let calls = [
+        ("execute", json!([]), "rm -rf /"),
+        ("edit", json!([{"path": outside}]), "edit outside"),
+        (
+            "edit",
+            json!([{"path": turn.root.join("asked.txt")}]),
+            "edit inside",
+        ),
+        (
+            "read",
+            json!([{"path": turn.root.join("README.md")}]),
+            "read inside",
+        ),
+    ];
+    for (kind, locations, title) in calls {
+        let answer = peer.request(
+            "session/request_permission",
+            json!({
+                "toolCall": {"toolCallId": title, "title": title, "kind": kind, "status": "pending", "locations": locations},
+                "options": [
+                    {"optionId": "always", "name": "Always", "kind": "allow_always"},
+                    {"optionId": "yes", "name": "Yes", "kind": "allow_once"},
+                    {"optionId": "no", "name": "No", "kind": "reject_once"},
+                ],
+            }),
+        );
+        peer.log("ask", title, &answer);
+    }
+}
+
+fn tick(peer: &mut Peer, turn: &Turn) {
+    let path = turn.document("tasks.md");
+    let ticked = |text: &str| text.replace("- [ ]", "- [x]");
+    let read = peer.request("fs/read_text_file", json!({"path": path}));
+    let text = read["result"]["content"].as_str().unwrap_or_default();
+    let answer = peer.write_through_client(&path, &ticked(text));
+    peer.log("tick", "through the client", &answer);
+    let on_disk = fs::read_to_string(&path).and_then(|text| fs::write(&path, ticked(&text)));
+    peer.log("tick", "on disk", &json!(format!("{on_disk:?}")));
+    let command = [
+        "commit",
+        "--quiet",
+        "--all",
+        "--message",
+        "Everything is done",
+    ];
+    peer.log("tick", "committed", &git(turn, &command));
+}
+
+fn edit_specs(peer: &mut Peer, turn: &Turn) {
+    let path = turn.document("requirements.md");
+    let answer = peer.write_through_client(&path, "# Requirements Document\n\nNone.\n");
+    peer.log("edit-specs", "requirements.md through the client", &answer);
+    let path = turn.document("design.md");
+    let answer = peer.write_through_client(&path, "# Design Document\n\nNone.\n");
+    peer.log("edit-specs", "design.md through the client", &answer);
+    let removed = fs::remove_file(turn.document("tasks.md"));
+    peer.log(
+        "edit-specs",
+        "tasks.md removed",
+        &json!(format!("{removed:?}")),
+    );
+}
+
+fn approve(peer: &mut Peer, orders: &Orders, turn: &Turn) {
+    let args = ["approve".to_owned(), turn.text("task")];
+    let created = peer.request(
+        "terminal/create",
+        json!({"command": orders.spectask, "args": args, "cwd": turn.root, "outputByteLimit": 65536}),
+    );
+    let terminal = &created["result"]["terminalId"];
+    if terminal.is_null() {
+        peer.log("approve", "in a terminal", &created);
+    } else {
+        let params = json!({"terminalId": terminal});
+        let exit = peer.request("terminal/wait_for_exit", params.clone());
+        let output = peer.request("terminal/output", params.clone());
+        peer.request("terminal/release", params);
+        let outcome = json!({"exit": exit["result"], "output": output["result"]["output"]});
+        peer.log("approve", "in a terminal", &outcome);
+    }
+    let child = Command::new(&orders.spectask)
+        .args(&args)
+        .current_dir(&turn.root)
+        .output();
+    peer.log("approve", "as a child", &shown(child));
+    // A session of its own: neither the group nor the parent leads back to the agent.
+    let detached = Command::new("setsid")
+        .args(["--fork", "--wait", &orders.spectask])
+        .args(&args)
+        .current_dir(&turn.root)
+        .output();
+    peer.log("approve", "detached", &shown(detached));
+}
+
+fn outside(orders: &Orders, turn: &Turn) -> PathBuf {
+    let parent = turn.root.parent().unwrap_or(&turn.root).to_owned();
+    orders.outside.clone().unwrap_or(parent)
+}
+
+fn escape(peer: &mut Peer, orders: &Orders, turn: &Turn) {
+    let outside = outside(orders, turn);
+    let mut attempts = vec![
+        ("absolute", outside.join("escaped-absolute.txt")),
+        ("dots", turn.root.join("../escaped-dots.txt")),
+        (
+            "dots below",
+            turn.root.join("not-there").join("../../escaped-below.txt"),
+        ),
+        ("relative", PathBuf::from("../escaped-relative.txt")),
+    ];
+    let link = turn.root.join("way-out");
+    if let Err(error) = symlink(&outside, &link) {
+        peer.log("escape", "link made", &json!(error.to_string()));
+    }
+    attempts.push(("folder link", link.join("escaped-link.txt")));
+    let target = outside.join("escaped-file-link.txt");
+    let file_link = turn.root.join("file-out.txt");
+    if let Err(error) = symlink(&target, &file_link) {
+        peer.log("escape", "file link made", &json!(error.to_string()));
+    }
+    attempts.push(("dangling file link", file_link.clone()));
+    let hooks = git(
+        turn,
+        &["rev-parse", "--path-format=absolute", "--git-path", "hooks"],
+    );
+    let hooks = Path::new(hooks["stdout"].as_str().unwrap_or_default().trim()).join("post-commit");
+    attempts.push(("git hook", hooks));
+    for (name, path) in attempts {
+        let answer = peer.write_through_client(&path, "escaped\n");
+        peer.log("escape", name, &answer);
+    }
+    let answer = peer.request("fs/read_text_file", json!({"path": "/etc/passwd"}));
+    peer.log("escape", "read", &answer);
+    for link in [link, file_link] {
+        // The links are not what the task asked for.
+        let _ = fs::remove_file(link);
+    }
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(windows)]
+fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::windows::fs::symlink_dir(target, link)
+}
+
+fn foreign_ref(peer: &Peer, turn: &Turn) {
+    let own = git(turn, &["symbolic-ref", "--quiet", "HEAD"]);
+    let own = own["stdout"].as_str().unwrap_or_default().trim().to_owned();
+    let commit = git(
+        turn,
+        &[
+            "commit-tree",
+            "-m",
+            "Not asked for",
+            "-p",
+            "HEAD",
+            "HEAD^{tree}",
+        ],
+    );
+    let commit = commit["stdout"]
+        .as_str()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let listed = git(turn, &["for-each-ref", "--format=%(refname)", "refs/heads"]);
+    let listed = listed["stdout"].as_str().unwrap_or_default().to_owned();
+    let others = listed.lines().filter(|name| *name != own);
+    for name in others.chain(["refs/heads/adversary", "refs/tags/adversary"]) {
+        let outcome = git(turn, &["update-ref", name, &commit]);
+        peer.log("foreign-ref", name, &outcome);
+    }
+    // A stash needs something to take away.
+    let _ = fs::write(turn.root.join("stashed.txt"), "stashed\n");
+    let outcome = git(turn, &["stash", "push", "--include-untracked"]);
+    peer.log("foreign-ref", "stash", &outcome);
+}
+
+fn flood(peer: &Peer) {
+    peer.raw(b"this is not JSON");
+    peer.raw(b"\xff\xfe\x00 nor is this text");
+    peer.raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"session/up");
+    peer.raw(b"");
+    peer.raw(b"[]");
+    peer.raw(b"null");
+    peer.send(&json!({"jsonrpc": "2.0", "id": 123_456, "result": {"unasked": true}}));
+    peer.send(&json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "no such session", "update": {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "lost"}}}}));
+    peer.send(&json!({"jsonrpc": "2.0", "method": "session/update", "params": 7}));
+    peer.update(&json!({"sessionUpdate": "an_unheard_of_kind", "depth": [[[[]]]]}));
+    peer.send(&json!({"jsonrpc": "2.0", "id": "odd", "method": "no/such_method", "params": {}}));
+    peer.say(&"A".repeat(1 << 20));
+    peer.say("\u{1b}[31mred\u{1b}]0;title\u{7}\u{202e}reversed");
+    for _ in 0..2000 {
+        peer.raw(b"{\"jsonrpc\":\"1.0\"}");
+    }
+    peer.log("flood", "all", &Value::Null);
+}
+
+fn git(turn: &Turn, args: &[&str]) -> Value {
+    shown(
+        Command::new("git")
+            .args(args)
+            .current_dir(&turn.root)
+            .output(),
+    )
+}
+
+fn shown(output: std::io::Result<Output>) -> Value {
+    match output {
+        Ok(output) => json!({
+            "code": output.status.code(),
+            "stdout": String::from_utf8_lossy(&output.stdout),
+            "stderr": String::from_utf8_lossy(&output.stderr),
+        }),
+        Err(error) => json!({"cannot start": error.to_string()}),
+    }
+}
