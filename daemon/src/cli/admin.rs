@@ -29,7 +29,10 @@ pub(super) async fn permissions(ctx: &Context, args: PermissionsArgs) -> Result<
     let list = daemon.call(PermissionListAll, Empty {}).await?;
     match args.command {
         Some(PermissionsCommand::Answer { id, answer }) => {
-            let asked = list.permissions.iter().find(|permission| permission.id == id);
+            let asked = list
+                .permissions
+                .iter()
+                .find(|permission| permission.id == id);
             let asked = asked.ok_or_else(|| {
                 CliError::new(FailureKind::NotFound, format!("no agent waits for {id}"))
                     .hint("`spectask permissions list` shows what is asked")
@@ -76,14 +79,13 @@ fn permission_text(sheet: &mut Sheet, permission: &PermissionView) {
             .line(Tone::Faint, &format!("  ({})", option.id));
     }
     let ago = time::ago(&permission.asked_at, Timestamp::now());
-    sheet.plain("  ").line(Tone::Faint, &format!("asked {ago} ago, id {}", permission.id));
+    sheet.plain("  ").line(
+        Tone::Faint,
+        &format!("asked {ago} ago, id {}", permission.id),
+    );
 }
 
-async fn ask(
-    ctx: &Context,
-    daemon: &Daemon,
-    permission: &PermissionView,
-) -> Result<(), CliError> {
+async fn ask(ctx: &Context, daemon: &Daemon, permission: &PermissionView) -> Result<(), CliError> {
     let mut sheet = ctx.sheet();
     permission_text(&mut sheet, permission);
     ctx.print(sheet)?;
@@ -91,7 +93,10 @@ async fn ask(
     if answer.is_empty() {
         return Ok(());
     }
-    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let number = answer
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_sub(1));
     let option = match number.and_then(|index| permission.options.get(index)) {
         Some(option) => option,
         None => pick(permission, &answer)?,
@@ -103,7 +108,9 @@ async fn ask(
 /// The option that a word means.
 fn pick<'a>(asked: &'a PermissionView, word: &str) -> Result<&'a PermissionOption, CliError> {
     let of = |kinds: [&str; 2]| {
-        kinds.iter().find_map(|kind| asked.options.iter().find(|option| option.kind == *kind))
+        kinds
+            .iter()
+            .find_map(|kind| asked.options.iter().find(|option| option.kind == *kind))
     };
     let found = match asked.options.iter().find(|option| option.id == word) {
         Some(option) => Some(option),
@@ -113,9 +120,15 @@ fn pick<'a>(asked: &'a PermissionView, word: &str) -> Result<&'a PermissionOptio
         None => None,
     };
     found.ok_or_else(|| {
-        let ids: Vec<_> = asked.options.iter().map(|option| option.id.as_str()).collect();
-        CliError::usage(format!("{word:?} is no answer to it"))
-            .hint(format!("allow, reject, cancel, or one of: {}", ids.join(", ")))
+        let ids: Vec<_> = asked
+            .options
+            .iter()
+            .map(|option| option.id.as_str())
+            .collect();
+        CliError::usage(format!("{word:?} is no answer to it")).hint(format!(
+            "allow, reject, cancel, or one of: {}",
+            ids.join(", ")
+        ))
     })
 }
 
@@ -125,7 +138,10 @@ async fn answer_permission(
     id: &PermissionId,
     option: Option<String>,
 ) -> Result<Exit, CliError> {
-    let params = PermissionAnswerParams { permission: id.clone(), option };
+    let params = PermissionAnswerParams {
+        permission: id.clone(),
+        option,
+    };
     let left = daemon.call(PermissionAnswer, params).await?;
     ctx.show(&left, |sheet| {
         let count = left.permissions.len();
@@ -138,11 +154,21 @@ pub(super) async fn prompts(ctx: &Context, args: PromptsArgs) -> Result<Exit, Cl
     let daemon = ctx.daemon().await?;
     let list = daemon.call(PromptListAll, Empty {}).await?;
     let find = |name: &str| {
-        list.prompts.iter().find(|prompt| prompt.name == name).ok_or_else(|| {
-            let names: Vec<_> = list.prompts.iter().map(|prompt| prompt.name.as_str()).collect();
-            CliError::new(FailureKind::NotFound, format!("there is no prompt template {name:?}"))
+        list.prompts
+            .iter()
+            .find(|prompt| prompt.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = list
+                    .prompts
+                    .iter()
+                    .map(|prompt| prompt.name.as_str())
+                    .collect();
+                CliError::new(
+                    FailureKind::NotFound,
+                    format!("there is no prompt template {name:?}"),
+                )
                 .hint(format!("there are: {}", names.join(", ")))
-        })
+            })
     };
     match args.command {
         None | Some(PromptsCommand::List) => ctx.show(&list, |sheet| {
@@ -182,8 +208,13 @@ pub(super) async fn prompts(ctx: &Context, args: PromptsArgs) -> Result<Exit, Cl
             created.map_err(io("create", file.display()))?;
             fs::write(&file, &prompt.text).map_err(io("write", file.display()))?;
             ctx.show(&serde_json::json!({ "file": file }), |sheet| {
-                sheet.plain("Copied to ").line(Tone::Name, &file.display().to_string());
-                sheet.line(Tone::Faint, "Change it there; it is used from the next prompt on.");
+                sheet
+                    .plain("Copied to ")
+                    .line(Tone::Name, &file.display().to_string());
+                sheet.line(
+                    Tone::Faint,
+                    "Change it there; it is used from the next prompt on.",
+                );
             })?;
         }
     }
@@ -194,7 +225,9 @@ pub(super) async fn prompts(ctx: &Context, args: PromptsArgs) -> Result<Exit, Cl
 fn template_file(name: &str) -> Result<String, CliError> {
     let good = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
     if name.is_empty() || !name.chars().all(good) {
-        return Err(CliError::internal(format!("{name:?} is no name of a template")));
+        return Err(CliError::internal(format!(
+            "{name:?} is no name of a template"
+        )));
     }
     Ok(format!("{name}.md"))
 }
@@ -202,7 +235,11 @@ fn template_file(name: &str) -> Result<String, CliError> {
 pub(super) async fn trust(ctx: &Context, args: TrustArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let cwd = ctx.cwd()?;
-    let ask = |digest, revoke| TrustParams { cwd: cwd.clone(), digest, revoke };
+    let ask = |digest, revoke| TrustParams {
+        cwd: cwd.clone(),
+        digest,
+        revoke,
+    };
     if args.revoke {
         let view = daemon.call(ProjectTrust, ask(None, true)).await?;
         ctx.show(&view, |sheet| trust_text(sheet, &view))?;
@@ -222,7 +259,10 @@ pub(super) async fn trust(ctx: &Context, args: TrustArgs) -> Result<Exit, CliErr
         let mut sheet = ctx.sheet();
         trust_text(&mut sheet, &view);
         ctx.print(sheet)?;
-        if !ctx.confirm("Run these commands in the worktrees of this repository?", "--yes")? {
+        if !ctx.confirm(
+            "Run these commands in the worktrees of this repository?",
+            "--yes",
+        )? {
             return Ok(Exit::WaitsForPerson);
         }
     }
@@ -235,7 +275,10 @@ pub(super) async fn trust(ctx: &Context, args: TrustArgs) -> Result<Exit, CliErr
 pub(super) fn trust_text(sheet: &mut Sheet, view: &TrustView) {
     let Some(file) = &view.file else {
         sheet.put(Tone::Name, &view.project);
-        sheet.line(Tone::Plain, " has no .spectask.toml, so there is nothing to trust.");
+        sheet.line(
+            Tone::Plain,
+            " has no .spectask.toml, so there is nothing to trust.",
+        );
         return;
     };
     sheet.put(Tone::Name, file).plain("  ");
@@ -244,10 +287,16 @@ pub(super) fn trust_text(sheet: &mut Sheet, view: &TrustView) {
     } else {
         sheet.line(Tone::Warn, "not trusted");
     }
-    for (name, entries) in [("setup", &view.setup), ("copy", &view.copy), ("verify", &view.verify)]
-    {
+    for (name, entries) in [
+        ("setup", &view.setup),
+        ("copy", &view.copy),
+        ("verify", &view.verify),
+    ] {
         for entry in entries {
-            sheet.plain("  ").cell(Tone::Faint, name, 8).line(Tone::Plain, entry);
+            sheet
+                .plain("  ")
+                .cell(Tone::Faint, name, 8)
+                .line(Tone::Plain, entry);
         }
     }
 }
@@ -255,16 +304,23 @@ pub(super) fn trust_text(sheet: &mut Sheet, view: &TrustView) {
 pub(super) async fn config(ctx: &Context, args: ConfigArgs) -> Result<Exit, CliError> {
     if let Some(ConfigCommand::Path) = args.command {
         let file = &ctx.paths.config_file;
-        ctx.show(&serde_json::json!({ "file": file, "exists": file.exists() }), |sheet| {
-            sheet.line(Tone::Plain, &file.display().to_string());
-        })?;
+        ctx.show(
+            &serde_json::json!({ "file": file, "exists": file.exists() }),
+            |sheet| {
+                sheet.line(Tone::Plain, &file.display().to_string());
+            },
+        )?;
         return Ok(Exit::Good);
     }
     let daemon = ctx.daemon().await?;
     let (params, schema) = match args.command {
-        Some(ConfigCommand::Set { key, value }) => {
-            (ConfigParams { key: Some(key), value: Some(value) }, false)
-        }
+        Some(ConfigCommand::Set { key, value }) => (
+            ConfigParams {
+                key: Some(key),
+                value: Some(value),
+            },
+            false,
+        ),
         Some(ConfigCommand::Get { key }) => (ConfigParams { key, value: None }, false),
         Some(ConfigCommand::Schema) => (ConfigParams::default(), true),
         Some(ConfigCommand::Path) | None => (ConfigParams::default(), false),
@@ -284,8 +340,9 @@ pub(super) async fn config(ctx: &Context, args: ConfigArgs) -> Result<Exit, CliE
 fn config_text(values: &serde_json::Value) -> String {
     let text = match values {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Object(_) => toml_edit::ser::to_string_pretty(values)
-            .unwrap_or_else(|_| format!("{values:#}")),
+        serde_json::Value::Object(_) => {
+            toml_edit::ser::to_string_pretty(values).unwrap_or_else(|_| format!("{values:#}"))
+        }
         other => other.to_string(),
     };
     text.trim_end().to_owned()
@@ -293,7 +350,10 @@ fn config_text(values: &serde_json::Value) -> String {
 
 pub(super) async fn doctor(ctx: &Context) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let params = DoctorParams { cwd: ctx.cwd()?, environment: environment() };
+    let params = DoctorParams {
+        cwd: ctx.cwd()?,
+        environment: environment(),
+    };
     let report = daemon.call(DaemonDoctor, params).await?;
     ctx.show(&report, |sheet| {
         for check in &report.checks {
@@ -344,7 +404,11 @@ mod tests {
 
     #[test]
     fn allow_prefers_once() {
-        let both = asked(&[("a", "allow_always"), ("o", "allow_once"), ("r", "reject_once")]);
+        let both = asked(&[
+            ("a", "allow_always"),
+            ("o", "allow_once"),
+            ("r", "reject_once"),
+        ]);
         assert_eq!(pick(&both, "allow").unwrap().id, "o");
         assert_eq!(pick(&both, "a").unwrap().id, "a");
         assert_eq!(pick(&both, "reject").unwrap().id, "r");
@@ -363,7 +427,15 @@ mod tests {
     fn values_look_as_in_the_file() {
         insta::assert_snapshot!(
             config_text(&json!({ "limit": 3, "agents": { "x": { "command": ["x", "--acp"] } } })),
-            @""
+            @r#"
+        limit = 3
+
+        [agents.x]
+        command = [
+            "x",
+            "--acp",
+        ]
+        "#
         );
         assert_eq!(config_text(&json!("text")), "text");
         assert_eq!(config_text(&json!(5)), "5");

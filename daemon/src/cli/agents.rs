@@ -21,7 +21,13 @@ pub(super) async fn run(ctx: &Context, args: AgentsArgs) -> Result<Exit, CliErro
             ctx.show(&list, |sheet| agents(sheet, &list, ctx.width()))?;
             Ok(Exit::Good)
         }
-        Some(AgentsCommand::Add { name, env, permission, default, command }) => {
+        Some(AgentsCommand::Add {
+            name,
+            env,
+            permission,
+            default,
+            command,
+        }) => {
             let params = AgentAddParams {
                 name,
                 command,
@@ -35,17 +41,33 @@ pub(super) async fn run(ctx: &Context, args: AgentsArgs) -> Result<Exit, CliErro
         }
         Some(AgentsCommand::Test { name }) => {
             ctx.note(&format!("Starting {name} …"));
-            let params = AgentParams { name, method: None, environment: environment() };
+            let params = AgentParams {
+                name,
+                method: None,
+                environment: environment(),
+            };
             let view = daemon.call(AgentTest, params).await?;
             ctx.show(&view, |sheet| tested(sheet, &view))?;
-            Ok(if view.session_opened { Exit::Good } else { Exit::Failed })
+            Ok(if view.session_opened {
+                Exit::Good
+            } else {
+                Exit::Failed
+            })
         }
         Some(AgentsCommand::Login { name, method }) => {
             ctx.note(&format!("Logging in to {name}; it may open a browser …"));
-            let params = AgentParams { name, method, environment: environment() };
+            let params = AgentParams {
+                name,
+                method,
+                environment: environment(),
+            };
             let view = daemon.call(AgentLogin, params).await?;
             ctx.show(&view, |sheet| tested(sheet, &view))?;
-            Ok(if view.session_opened { Exit::Good } else { Exit::Failed })
+            Ok(if view.session_opened {
+                Exit::Good
+            } else {
+                Exit::Failed
+            })
         }
     }
 }
@@ -55,8 +77,11 @@ fn agents(sheet: &mut Sheet, list: &AgentList, width: Option<usize>) {
         .agents
         .iter()
         .map(|agent| {
-            let (tone, state) =
-                if agent.available { (Tone::Good, "found") } else { (Tone::Faint, "not found") };
+            let (tone, state) = if agent.available {
+                (Tone::Good, "found")
+            } else {
+                (Tone::Faint, "not found")
+            };
             let default = if agent.default { "default" } else { "" };
             vec![
                 Cell::name(agent.name.as_str()),
@@ -68,10 +93,18 @@ fn agents(sheet: &mut Sheet, list: &AgentList, width: Option<usize>) {
             ]
         })
         .collect();
-    table(sheet, &["NAME", "STATE", "", "SOURCE", "PERMISSION", "COMMAND"], &rows, width);
+    table(
+        sheet,
+        &["NAME", "STATE", "", "SOURCE", "PERMISSION", "COMMAND"],
+        &rows,
+        width,
+    );
     for agent in list.agents.iter().filter(|agent| !agent.available) {
         if let Some(hint) = &agent.hint {
-            sheet.put(Tone::Faint, agent.name.as_str()).plain(": ").line(Tone::Faint, hint);
+            sheet
+                .put(Tone::Faint, agent.name.as_str())
+                .plain(": ")
+                .line(Tone::Faint, hint);
         }
     }
 }
@@ -79,11 +112,16 @@ fn agents(sheet: &mut Sheet, list: &AgentList, width: Option<usize>) {
 fn tested(sheet: &mut Sheet, view: &AgentTestView) {
     sheet.put(Tone::Name, view.name.as_str()).plain("  ");
     if view.session_opened {
-        sheet.line(Tone::Good, &format!("works: a session was open after {} ms", view.millis));
+        sheet.line(
+            Tone::Good,
+            &format!("works: a session was open after {} ms", view.millis),
+        );
     } else {
         sheet.line(Tone::Bad, "no session could be opened");
     }
-    sheet.plain("  ").line(Tone::Plain, &format!("{} {}", view.title, view.version));
+    sheet
+        .plain("  ")
+        .line(Tone::Plain, &format!("{} {}", view.title, view.version));
     let can = |yes, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
     sheet.plain("  ").line(
         Tone::Faint,
@@ -138,6 +176,12 @@ mod tests {
         };
         let mut sheet = Sheet::new(false);
         tested(&mut sheet, &view);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        gemini  no session could be opened
+          Gemini CLI 1.0
+          can load a session, cannot resume a session
+          problem: Authentication required
+          spectask agents login gemini --method oauth  Log in with Google
+        ");
     }
 }

@@ -16,8 +16,10 @@ pub(super) struct Fit {
 }
 
 /// Any that is not over.
-pub(super) const OPEN: Fit =
-    Fit { what: "is open", test: |task| !task.archived && !task.status.is_final() };
+pub(super) const OPEN: Fit = Fit {
+    what: "is open",
+    test: |task| !task.archived && !task.status.is_final(),
+};
 
 /// One whose documents wait for a decision.
 pub(super) const IN_REVIEW: Fit = Fit {
@@ -54,7 +56,10 @@ pub(super) const STARTABLE: Fit = Fit {
 };
 
 /// One that is paused.
-pub(super) const PAUSED: Fit = Fit { what: "is paused", test: |task| task.paused };
+pub(super) const PAUSED: Fit = Fit {
+    what: "is paused",
+    test: |task| task.paused,
+};
 
 /// One that could be paused.
 pub(super) const RUNNING: Fit = Fit {
@@ -98,7 +103,10 @@ pub(super) async fn task(
     if let Some(task) = named {
         return Ok(task);
     }
-    let params = ListParams { cwd: Some(ctx.cwd()?), archived: false };
+    let params = ListParams {
+        cwd: Some(ctx.cwd()?),
+        archived: false,
+    };
     let tasks = daemon.call(SpecTaskListAll, params).await?.tasks;
     let chosen = only(&tasks, fit)?;
     ctx.note(&format!("SpecTask {}: {}", chosen.name, chosen.title));
@@ -119,16 +127,9 @@ pub(super) async fn target(
         return Ok(target);
     }
     let task = task(ctx, daemon, None, fit).await?;
-    task.as_str().parse().map_err(|error| CliError::internal(format!("{error}")))
-}
-
-/// The SpecTask that a session reference belongs to.
-///
-/// # Errors
-/// When the reference is the bare id of a session.
-pub(super) fn task_of(target: &SessionRef) -> Option<TaskRef> {
-    let name = target.as_str().split('/').next().unwrap_or_default();
-    name.parse().ok()
+    task.as_str()
+        .parse()
+        .map_err(|error| CliError::internal(format!("{error}")))
 }
 
 fn only<'a>(tasks: &'a [SpecTaskView], fit: &Fit) -> Result<&'a SpecTaskView, CliError> {
@@ -141,7 +142,11 @@ fn only<'a>(tasks: &'a [SpecTaskView], fit: &Fit) -> Result<&'a SpecTaskView, Cl
         )
         .hint("`spectask list` shows all; name the one you mean")),
         several => {
-            let names: Vec<_> = several.iter().take(5).map(|task| task.name.as_str()).collect();
+            let names: Vec<_> = several
+                .iter()
+                .take(5)
+                .map(|task| task.name.as_str())
+                .collect();
             let more = if several.len() > 5 { ", …" } else { "" };
             Err(CliError::usage(format!(
                 "more than one SpecTask {}: {}{more}",
@@ -167,11 +172,5 @@ mod tests {
         let both = only(&tasks, &OPEN).unwrap_err();
         assert_eq!(both.code(), 2);
         assert!(both.render(false).contains("7-user-auth, 8-search"));
-    }
-
-    #[test]
-    fn a_session_names_its_task() {
-        assert_eq!(task_of(&"7/2".parse().unwrap()).unwrap().as_str(), "7");
-        assert_eq!(task_of(&"7-a/02-b".parse().unwrap()).unwrap().as_str(), "7-a");
     }
 }

@@ -25,7 +25,11 @@ pub(super) fn parse_line_comment(argument: &str) -> Result<LineComment, String> 
     if text.is_empty() {
         return Err("the comment has no text".to_owned());
     }
-    Ok(LineComment { document, line, text: text.to_owned() })
+    Ok(LineComment {
+        document,
+        line,
+        text: text.to_owned(),
+    })
 }
 
 fn document(name: &str) -> Result<DocumentKind, String> {
@@ -102,7 +106,11 @@ mod tests {
     use super::*;
 
     fn comment(document: DocumentKind, line: Option<u32>, text: &str) -> LineComment {
-        LineComment { document, line, text: text.into() }
+        LineComment {
+            document,
+            line,
+            text: text.into(),
+        }
     }
 
     #[test]
@@ -110,7 +118,11 @@ mod tests {
         let parse = parse_line_comment;
         assert_eq!(
             parse("requirements:12: Which users?"),
-            Ok(comment(DocumentKind::Requirements, Some(12), "Which users?"))
+            Ok(comment(
+                DocumentKind::Requirements,
+                Some(12),
+                "Which users?"
+            ))
         );
         assert_eq!(
             parse("tasks.md:3:a:b"),
@@ -120,16 +132,25 @@ mod tests {
             parse("design:no: too vague"),
             Ok(comment(DocumentKind::Design, None, "no: too vague"))
         );
-        for bad in ["", "tasks", "tasks:", "tasks:0:x", "tasks:1:", "readme:1:x", "tasks:99999999999:x"]
-        {
+        for bad in [
+            "",
+            "tasks",
+            "tasks:",
+            "tasks:0:x",
+            "tasks:1:",
+            "readme:1:x",
+            "tasks:99999999999:x",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn the_untouched_template_says_nothing() {
-        let documents =
-            [Document { kind: DocumentKind::Tasks, text: "> quoted\n- [ ] 1. Do\n".into() }];
+        let documents = [Document {
+            kind: DocumentKind::Tasks,
+            text: "> quoted\n- [ ] 1. Do\n".into(),
+        }];
         let text = template("7-x", 2, &documents);
         assert!(text.contains("tasks:2 - [ ] 1. Do"), "{text}");
         assert_eq!(parse_template(&text), Ok((None, vec![])));

@@ -116,9 +116,13 @@ pub(super) async fn connect_or_start(paths: &Paths) -> Result<Daemon, CliError> 
 /// # Errors
 /// When its socket may not be opened, or it does not answer.
 pub(super) async fn connect_if_running(paths: &Paths) -> Result<Option<Daemon>, CliError> {
-    let Some(transport) = open(paths).await? else { return Ok(None) };
+    let Some(transport) = open(paths).await? else {
+        return Ok(None);
+    };
     let client = Client::new(transport);
-    let view = client.call(method::DaemonStatus, spectask_protocol::Empty {}).await?;
+    let view = client
+        .call(method::DaemonStatus, spectask_protocol::Empty {})
+        .await?;
     Ok(Some(Daemon { client, view }))
 }
 
@@ -128,7 +132,9 @@ pub(super) async fn connect_if_running(paths: &Paths) -> Result<Option<Daemon>, 
 /// When it refuses, or is still there after a while though no turn runs.
 pub(super) async fn stop(paths: &Paths, daemon: Daemon, drain: bool) -> Result<(), CliError> {
     let pid = daemon.view.pid;
-    let asked = daemon.call(method::DaemonShutdown, ShutdownParams { drain }).await;
+    let asked = daemon
+        .call(method::DaemonShutdown, ShutdownParams { drain })
+        .await;
     match asked {
         // A daemon that stops at once may close the connection before it answers.
         Err(error) if error.kind() != Some(FailureKind::Unavailable) => return Err(error),
@@ -190,7 +196,10 @@ async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliError> {
         }
         Err(error) => Err(CliError::new(
             FailureKind::Unavailable,
-            format!("the daemon at {} does not answer: {error}", socket.display()),
+            format!(
+                "the daemon at {} does not answer: {error}",
+                socket.display()
+            ),
         )
         .hint(format!("see {}", paths.log_file().display()))),
     }
@@ -199,8 +208,11 @@ async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliError> {
 async fn start(paths: &Paths) -> Result<LocalTransport, CliError> {
     launch::daemon(paths).await?;
     open(paths).await?.ok_or_else(|| {
-        CliError::new(FailureKind::Unavailable, "the daemon started and was gone at once")
-            .hint(format!("see {}", paths.log_file().display()))
+        CliError::new(
+            FailureKind::Unavailable,
+            "the daemon started and was gone at once",
+        )
+        .hint(format!("see {}", paths.log_file().display()))
     })
 }
 
@@ -222,7 +234,10 @@ async fn greet(transport: LocalTransport) -> Result<Greeting, CliError> {
         Ok(view) => view,
         // A daemon that speaks another protocol still tells how it is.
         Err(error) if error.kind == FailureKind::VersionMismatch => {
-            match client.call(method::DaemonStatus, spectask_protocol::Empty {}).await {
+            match client
+                .call(method::DaemonStatus, spectask_protocol::Empty {})
+                .await
+            {
                 Ok(view) => view,
                 Err(_) => return Err(error.into()),
             }
@@ -234,9 +249,14 @@ async fn greet(transport: LocalTransport) -> Result<Greeting, CliError> {
         Age::Older => Ok(Greeting::Older(Box::new(Daemon { client, view }))),
         Age::Newer => Err(CliError::new(
             FailureKind::VersionMismatch,
-            format!("the daemon that runs is SpecTask {}, this is {ours}", view.version),
+            format!(
+                "the daemon that runs is SpecTask {}, this is {ours}",
+                view.version
+            ),
         )
-        .hint("update this program, or stop the daemon with the newer one: `spectask daemon stop`")),
+        .hint(
+            "update this program, or stop the daemon with the newer one: `spectask daemon stop`",
+        )),
     }
 }
 
@@ -245,7 +265,11 @@ async fn replace(paths: &Paths, older: Daemon) -> Result<Daemon, CliError> {
         "the daemon is SpecTask {}; it is replaced by {}{}",
         older.view.version,
         env!("CARGO_PKG_VERSION"),
-        if older.view.active_sessions > 0 { " when its running turns have ended" } else { "" }
+        if older.view.active_sessions > 0 {
+            " when its running turns have ended"
+        } else {
+            ""
+        }
     ));
     stop(paths, older, true).await?;
     // Another client may have started a daemon of its own meanwhile.
@@ -257,7 +281,10 @@ async fn replace(paths: &Paths, older: Daemon) -> Result<Daemon, CliError> {
         Greeting::Fits(daemon) => Ok(*daemon),
         Greeting::Older(daemon) => Err(CliError::new(
             FailureKind::VersionMismatch,
-            format!("a daemon of SpecTask {} keeps starting", daemon.view.version),
+            format!(
+                "a daemon of SpecTask {} keeps starting",
+                daemon.view.version
+            ),
         )
         .hint("several versions of SpecTask are in use at the same time; remove the older one")),
     }
@@ -285,7 +312,9 @@ fn compare(view: &DaemonView, ours: &str) -> Age {
 
 /// `1.2.3-rc.1` as numbers; what follows the third is not compared.
 fn numbers(version: &str) -> [u32; 3] {
-    let mut parts = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+    let mut parts = version
+        .split(['.', '-', '+'])
+        .map(|part| part.parse().unwrap_or(0));
     std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
@@ -304,7 +333,10 @@ fn nobody_listens(error: &io::Error) -> bool {
 fn unreachable_socket(paths: &Paths, error: &io::Error) -> CliError {
     CliError::new(
         FailureKind::Unavailable,
-        format!("cannot open the daemon's socket {}: {error}", paths.socket().display()),
+        format!(
+            "cannot open the daemon's socket {}: {error}",
+            paths.socket().display()
+        ),
     )
     .hint("it belongs to the user who started the daemon; SPECTASK_DATA_DIR names another folder")
 }
@@ -312,20 +344,24 @@ fn unreachable_socket(paths: &Paths, error: &io::Error) -> CliError {
 fn failure(method: &str, error: ClientError) -> Failure {
     match error {
         ClientError::Call(error) => {
-            let data = error.data().and_then(|data| serde_json::from_str(data.get()).ok());
+            let data = error
+                .data()
+                .and_then(|data| serde_json::from_str(data.get()).ok());
             data.unwrap_or_else(|| {
                 Failure::new(FailureKind::from_code(error.code()), error.message())
             })
         }
         ClientError::RestartNeeded(_)
         | ClientError::Transport(_)
-        | ClientError::ServiceDisconnect => {
-            Failure::new(FailureKind::Unavailable, "the connection to the daemon was lost")
-                .hint("work goes on when the daemon starts again: `spectask list`")
-        }
-        ClientError::RequestTimeout => {
-            Failure::new(FailureKind::Unavailable, format!("the daemon does not answer {method}"))
-        }
+        | ClientError::ServiceDisconnect => Failure::new(
+            FailureKind::Unavailable,
+            "the connection to the daemon was lost",
+        )
+        .hint("work goes on when the daemon starts again: `spectask list`"),
+        ClientError::RequestTimeout => Failure::new(
+            FailureKind::Unavailable,
+            format!("the daemon does not answer {method}"),
+        ),
         other => Failure::new(FailureKind::Internal, format!("{method}: {other}")),
     }
 }
@@ -354,10 +390,22 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers() {
-        assert_eq!(compare(&view("0.9.0", PROTOCOL_VERSION), "0.10.0"), Age::Older);
-        assert_eq!(compare(&view("0.10.0", PROTOCOL_VERSION), "0.10.0"), Age::Same);
-        assert_eq!(compare(&view("0.10.1", PROTOCOL_VERSION), "0.10.0"), Age::Newer);
-        assert_eq!(compare(&view("0.1.0", PROTOCOL_VERSION + 1), "0.10.0"), Age::Newer);
+        assert_eq!(
+            compare(&view("0.9.0", PROTOCOL_VERSION), "0.10.0"),
+            Age::Older
+        );
+        assert_eq!(
+            compare(&view("0.10.0", PROTOCOL_VERSION), "0.10.0"),
+            Age::Same
+        );
+        assert_eq!(
+            compare(&view("0.10.1", PROTOCOL_VERSION), "0.10.0"),
+            Age::Newer
+        );
+        assert_eq!(
+            compare(&view("0.1.0", PROTOCOL_VERSION + 1), "0.10.0"),
+            Age::Newer
+        );
         assert_eq!(numbers("1.2"), [1, 2, 0]);
     }
 
@@ -367,6 +415,9 @@ mod tests {
         let object = ErrorObjectOwned::owned(-32003, "agents do not approve", Some(&sent));
         assert_eq!(failure("m", ClientError::Call(object)), sent);
         let bare = ErrorObjectOwned::owned(-32001, "gone", None::<()>);
-        assert_eq!(failure("m", ClientError::Call(bare)).kind, FailureKind::NotFound);
+        assert_eq!(
+            failure("m", ClientError::Call(bare)).kind,
+            FailureKind::NotFound
+        );
     }
 }

@@ -100,7 +100,8 @@ impl Context {
 
     /// The width to lay text out in; none when it is not a terminal.
     pub(super) fn width(&self) -> Option<usize> {
-        self.terminal.then(|| usize::from(Term::stdout().size().1).max(40))
+        self.terminal
+            .then(|| usize::from(Term::stdout().size().1).max(40))
     }
 
     /// Prints a sheet.
@@ -162,8 +163,10 @@ impl Context {
     /// When nobody can be asked: says which option answers.
     pub(super) fn confirm(&self, question: &str, option: &str) -> Result<bool, CliError> {
         if !self.interactive {
-            return Err(CliError::usage(format!("{question} Nobody can be asked here."))
-                .hint(format!("say it with `{option}`")));
+            return Err(
+                CliError::usage(format!("{question} Nobody can be asked here."))
+                    .hint(format!("say it with `{option}`")),
+            );
         }
         let answer = self.ask(&format!("{question} [y/N] "))?;
         Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
@@ -200,7 +203,10 @@ pub(super) fn environment() -> Environment {
 /// When it is not UTF-8.
 pub(super) fn utf8(path: &Path) -> Result<String, CliError> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
-        CliError::usage(format!("{} is not UTF-8, which SpecTask needs", path.display()))
+        CliError::usage(format!(
+            "{} is not UTF-8, which SpecTask needs",
+            path.display()
+        ))
     })
 }
 
@@ -213,7 +219,9 @@ pub(super) fn write_out(text: &str) -> Result<(), CliError> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(CliError::OutputClosed),
-        Err(error) => Err(CliError::internal(format!("cannot write the output: {error}"))),
+        Err(error) => Err(CliError::internal(format!(
+            "cannot write the output: {error}"
+        ))),
     }
 }
 

@@ -1,8 +1,7 @@
 //! Commands that move a SpecTask or a session: start, pause, resume, retry, cancel, spawn.
 
 use spectask_protocol::{
-    SessionParams, SpawnParams, SpecTaskView, StartParams, TargetParams,
-    TaskParams, TaskRef,
+    SessionParams, SpawnParams, SpecTaskView, StartParams, TargetParams, TaskParams, TaskRef,
     method::{
         SpecTaskCancel, SpecTaskPause, SpecTaskResume, SpecTaskRetry, SpecTaskStart,
         WorkSessionAcceptEmpty, WorkSessionSpawn,
@@ -24,7 +23,10 @@ use super::{
 pub(super) async fn start(ctx: &Context, args: WaitingTaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::STARTABLE).await?;
-    let params = StartParams { task, environment: environment() };
+    let params = StartParams {
+        task,
+        environment: environment(),
+    };
     let task = daemon.call(SpecTaskStart, params).await?;
     moved(ctx, daemon, task, "started", args.wait).await
 }
@@ -39,7 +41,10 @@ pub(super) async fn pause(ctx: &Context, args: TaskArgs) -> Result<Exit, CliErro
 pub(super) async fn resume(ctx: &Context, args: WaitingTaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::PAUSED).await?;
-    let params = StartParams { task, environment: environment() };
+    let params = StartParams {
+        task,
+        environment: environment(),
+    };
     let task = daemon.call(SpecTaskResume, params).await?;
     moved(ctx, daemon, task, "goes on", args.wait).await
 }
@@ -47,13 +52,20 @@ pub(super) async fn resume(ctx: &Context, args: WaitingTaskArgs) -> Result<Exit,
 pub(super) async fn retry(ctx: &Context, args: RetryArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let target = choose::target(ctx, &daemon, args.target, &choose::STUCK).await?;
-    let params = TargetParams { target, environment: environment() };
+    let params = TargetParams {
+        target,
+        environment: environment(),
+    };
     let task = daemon.call(SpecTaskRetry, params).await?;
     moved(ctx, daemon, task, "tries again", args.wait).await
 }
 
 pub(super) async fn cancel(ctx: &Context, args: CancelArgs) -> Result<Exit, CliError> {
-    let what = if args.target.as_str().contains('/') { "the session" } else { "the SpecTask" };
+    let what = if args.target.as_str().contains('/') {
+        "the session"
+    } else {
+        "the SpecTask"
+    };
     let question = format!("Cancel {what} {}? Its turns are ended.", args.target);
     if !args.yes && !ctx.confirm(&question, "--yes")? {
         ctx.note("Nothing was cancelled.");
@@ -61,10 +73,15 @@ pub(super) async fn cancel(ctx: &Context, args: CancelArgs) -> Result<Exit, CliE
     }
     let daemon = ctx.daemon().await?;
     let named = args.target.clone();
-    let params = TargetParams { target: args.target, environment: environment() };
+    let params = TargetParams {
+        target: args.target,
+        environment: environment(),
+    };
     let task = daemon.call(SpecTaskCancel, params).await?;
     ctx.show(&task, |sheet| {
-        sheet.put(Tone::Name, named.as_str()).line(Tone::Plain, " is cancelled");
+        sheet
+            .put(Tone::Name, named.as_str())
+            .line(Tone::Plain, " is cancelled");
     })?;
     Ok(Exit::Good)
 }
@@ -82,18 +99,25 @@ pub(super) async fn spawn(ctx: &Context, args: SpawnArgs) -> Result<Exit, CliErr
     ctx.show(&session, |sheet| {
         sheet.plain("Spawned ").put(Tone::Name, &session.name).end();
         let task = session.name.split('/').next().unwrap_or_default();
-        sheet.plain("Follow it: ").line(Tone::Name, &format!("spectask watch {task}"));
+        sheet
+            .plain("Follow it: ")
+            .line(Tone::Name, &format!("spectask watch {task}"));
     })?;
     Ok(Exit::Good)
 }
 
 pub(super) async fn accept_empty(ctx: &Context, args: SessionArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let params = SessionParams { session: args.session };
+    let params = SessionParams {
+        session: args.session,
+    };
     let session = daemon.call(WorkSessionAcceptEmpty, params).await?;
     ctx.show(&session, |sheet| {
         let (tone, state) = wording::session_state(&session);
-        sheet.put(Tone::Name, tree::short(&session)).plain(": ").line(tone, state);
+        sheet
+            .put(Tone::Name, tree::short(&session))
+            .plain(": ")
+            .line(tone, state);
     })?;
     Ok(Exit::Good)
 }
@@ -108,7 +132,9 @@ pub(super) async fn moved(
 ) -> Result<Exit, CliError> {
     if !(wait && ctx.json) {
         ctx.show(&task, |sheet| {
-            sheet.put(Tone::Name, &task.name).line(Tone::Plain, &format!(" {what}"));
+            sheet
+                .put(Tone::Name, &task.name)
+                .line(Tone::Plain, &format!(" {what}"));
             if !wait && !task.status.is_final() {
                 sheet
                     .plain("Follow it: ")
@@ -128,9 +154,18 @@ pub(super) async fn follow(
     daemon: Daemon,
     task: &SpecTaskView,
 ) -> Result<Exit, CliError> {
-    let goal = if task.approved.is_some() { Goal::Work } else { Goal::Review };
+    let goal = if task.approved.is_some() {
+        Goal::Work
+    } else {
+        Goal::Review
+    };
     let reference: TaskRef = task.id.clone().into();
-    let params = TaskParams { task: reference.clone() };
-    let seq = daemon.call(spectask_protocol::method::SpecTaskGet, params).await?.seq;
+    let params = TaskParams {
+        task: reference.clone(),
+    };
+    let seq = daemon
+        .call(spectask_protocol::method::SpecTaskGet, params)
+        .await?
+        .seq;
     Ok(watch::follow(ctx, daemon, reference, goal, seq).await?.exit)
 }

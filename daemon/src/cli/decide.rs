@@ -24,7 +24,11 @@ pub(super) async fn approve(ctx: &Context, args: ApproveArgs) -> Result<Exit, Cl
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::IN_REVIEW).await?;
     let seen = newest(&daemon, &task, args.revision).await?;
-    let errors = seen.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    let errors = seen
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
     if !ctx.json {
         let mut sheet = ctx.sheet();
         review::summary(&mut sheet, &seen);
@@ -41,7 +45,11 @@ pub(super) async fn approve(ctx: &Context, args: ApproveArgs) -> Result<Exit, Cl
             1 => " with 1 error".to_owned(),
             errors => format!(" with {errors} errors"),
         };
-        let then = if args.no_start { "" } else { " and start the work" };
+        let then = if args.no_start {
+            ""
+        } else {
+            " and start the work"
+        };
         let question = format!("Approve revision {}{found}{then}?", seen.revision);
         if !ctx.confirm(&question, "--yes")? {
             ctx.note("Nothing was approved.");
@@ -61,9 +69,15 @@ pub(super) async fn approve(ctx: &Context, args: ApproveArgs) -> Result<Exit, Cl
     };
     let task = daemon.call(ReviewApprove, params).await?;
     let what = if args.no_start {
-        format!("is approved; `spectask start {}` begins the work", task.name)
+        format!(
+            "is approved; `spectask start {}` begins the work",
+            task.name
+        )
     } else {
-        format!("is approved; revision {} is what will be built", seen.revision)
+        format!(
+            "is approved; revision {} is what will be built",
+            seen.revision
+        )
     };
     control::moved(ctx, daemon, task, &what, args.wait).await
 }
@@ -89,11 +103,13 @@ pub(super) async fn request_changes(
     if let Some(comment) = lines.iter().find(|comment| !has_line(&seen, comment)) {
         let file = comment.document.file_name();
         let count = text_of(&seen, comment.document).lines().count();
-        return Err(CliError::usage(format!("{file} has {count} lines")).hint(format!(
-            "`spectask review {} --document {}` shows them with numbers",
-            seen.task.name,
-            file.trim_end_matches(".md")
-        )));
+        return Err(
+            CliError::usage(format!("{file} has {count} lines")).hint(format!(
+                "`spectask review {} --document {}` shows them with numbers",
+                seen.task.name,
+                file.trim_end_matches(".md")
+            )),
+        );
     }
     let params = RequestChangesParams {
         task,
@@ -103,7 +119,14 @@ pub(super) async fn request_changes(
         environment: environment(),
     };
     let task = daemon.call(ReviewRequestChanges, params).await?;
-    control::moved(ctx, daemon, task, "goes back to the agent with your comments", args.wait).await
+    control::moved(
+        ctx,
+        daemon,
+        task,
+        "goes back to the agent with your comments",
+        args.wait,
+    )
+    .await
 }
 
 pub(super) async fn reject(ctx: &Context, args: RejectArgs) -> Result<Exit, CliError> {
@@ -113,7 +136,10 @@ pub(super) async fn reject(ctx: &Context, args: RejectArgs) -> Result<Exit, CliE
         ctx.note("Nothing was rejected.");
         return Ok(Exit::WaitsForPerson);
     }
-    let params = RejectParams { task, comment: args.message };
+    let params = RejectParams {
+        task,
+        comment: args.message,
+    };
     let task = daemon.call(ReviewReject, params).await?;
     control::moved(ctx, daemon, task, "is rejected", false).await
 }
@@ -128,7 +154,11 @@ pub(super) async fn edit(ctx: &Context, args: EditArgs) -> Result<Exit, CliError
         ctx.note("You changed nothing.");
         return Ok(Exit::Good);
     }
-    let params = EditParams { task, revision: seen.revision, documents: changed };
+    let params = EditParams {
+        task,
+        revision: seen.revision,
+        documents: changed,
+    };
     let kept = daemon.call(ReviewEdit, params).await?;
     ctx.show(&kept, |sheet| {
         let (tone, found) = findings::summary(&kept.findings);
@@ -170,7 +200,10 @@ fn edit_documents(
     for (file, document) in &documents {
         let text = fs::read_to_string(file).map_err(io("read", file.display()))?;
         if text != document.text {
-            changed.push(Document { kind: document.kind, text });
+            changed.push(Document {
+                kind: document.kind,
+                text,
+            });
         }
     }
     Ok(changed)
@@ -182,14 +215,20 @@ async fn newest(
     task: &TaskRef,
     expected: Option<u32>,
 ) -> Result<ReviewView, CliError> {
-    let params = ReviewParams { task: task.clone(), revision: None };
+    let params = ReviewParams {
+        task: task.clone(),
+        revision: None,
+    };
     let seen = daemon.call(ReviewGet, params).await?;
     match expected {
         Some(expected) if expected != seen.revision => Err(CliError::new(
             FailureKind::Conflict,
             format!("the newest revision is {}, not {expected}", seen.revision),
         )
-        .hint(format!("read it first: `spectask review {} --diff`", seen.task.name))),
+        .hint(format!(
+            "read it first: `spectask review {} --diff`",
+            seen.task.name
+        ))),
         _ => Ok(seen),
     }
 }

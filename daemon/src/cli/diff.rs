@@ -17,7 +17,15 @@ const BAR: u64 = 40;
 pub(super) async fn run(ctx: &Context, args: DiffArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let target = choose::target(ctx, &daemon, args.target, &choose::WITH_BRANCH).await?;
-    let view = daemon.call(SpecTaskDiff, DiffParams { target, stat: args.stat }).await?;
+    let view = daemon
+        .call(
+            SpecTaskDiff,
+            DiffParams {
+                target,
+                stat: args.stat,
+            },
+        )
+        .await?;
     if ctx.json {
         ctx.print_json(&view)?;
         return Ok(Exit::Good);
@@ -42,16 +50,36 @@ pub(super) async fn run(ctx: &Context, args: DiffArgs) -> Result<Exit, CliError>
 /// Writes how much changed in each file.
 pub(super) fn stat(sheet: &mut Sheet, view: &DiffView) {
     let width = |path: &str| console::measure_text_width(&super::sheet::one_line(path));
-    let paths = view.files.iter().map(|file| width(&file.path)).max().unwrap_or(0).min(60);
-    let most = view.files.iter().map(|file| file.added + file.removed).max().unwrap_or(0);
+    let paths = view
+        .files
+        .iter()
+        .map(|file| width(&file.path))
+        .max()
+        .unwrap_or(0)
+        .min(60);
+    let most = view
+        .files
+        .iter()
+        .map(|file| file.added + file.removed)
+        .max()
+        .unwrap_or(0);
     for file in &view.files {
-        sheet.plain(" ").cell(Tone::Plain, &file.path, paths).plain(" | ");
+        sheet
+            .plain(" ")
+            .cell(Tone::Plain, &file.path, paths)
+            .plain(" | ");
         if file.binary {
             sheet.line(Tone::Faint, "binary");
             continue;
         }
         let total = file.added + file.removed;
-        let scale = |lines: u64| if most > BAR { lines * BAR / most } else { lines };
+        let scale = |lines: u64| {
+            if most > BAR {
+                lines * BAR / most
+            } else {
+                lines
+            }
+        };
         let repeat = |sign: &str, lines: u64| {
             sign.repeat(usize::try_from(scale(lines).max(u64::from(lines > 0))).unwrap_or(0))
         };
@@ -65,7 +93,10 @@ pub(super) fn stat(sheet: &mut Sheet, view: &DiffView) {
     let removed: u64 = view.files.iter().map(|file| file.removed).sum();
     let files = view.files.len();
     let noun = if files == 1 { "file" } else { "files" };
-    sheet.line(Tone::Plain, &format!(" {files} {noun} changed, {added} lines added, {removed} removed"));
+    sheet.line(
+        Tone::Plain,
+        &format!(" {files} {noun} changed, {added} lines added, {removed} removed"),
+    );
 }
 
 #[cfg(test)]
@@ -94,6 +125,11 @@ mod tests {
         };
         let mut sheet = Sheet::new(false);
         stat(&mut sheet, &view);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        src/a.rs |   200 ++++++++++++++++++++++++++++++++++++++++
+        b␛[2J    |    21 +----
+        logo.png | binary
+        3 files changed, 201 lines added, 20 removed
+        ");
     }
 }

@@ -21,7 +21,11 @@ pub(super) fn open(ctx: &Context, files: &[&Path], instead: &str) -> Result<(), 
         .find_map(|name| env::var(name).ok().filter(|line| !line.trim().is_empty()))
         .unwrap_or_else(|| if cfg!(windows) { "notepad" } else { "vi" }.to_owned());
     let mut command = words::split(&line);
-    let program = if command.is_empty() { line.clone() } else { command.remove(0) };
+    let program = if command.is_empty() {
+        line.clone()
+    } else {
+        command.remove(0)
+    };
     let run = |files: &[&Path]| -> Result<(), CliError> {
         let status = Command::new(&program)
             .args(&command)
@@ -32,7 +36,9 @@ pub(super) fn open(ctx: &Context, files: &[&Path], instead: &str) -> Result<(), 
         if status.success() {
             return Ok(());
         }
-        Err(CliError::usage(format!("the editor {program} ended with {status}; nothing was sent")))
+        Err(CliError::usage(format!(
+            "the editor {program} ended with {status}; nothing was sent"
+        )))
     };
     // Notepad takes one file.
     if program == "notepad" {

@@ -25,8 +25,6 @@ pub(super) enum Exit {
     Good,
     /// The work failed, or there are findings.
     Failed,
-    /// Input that cannot be used at all.
-    Unusable,
     /// A person has to do something first.
     WaitsForPerson,
     /// Interrupted from the keyboard.
@@ -39,7 +37,6 @@ impl Exit {
         match self {
             Self::Good => 0,
             Self::Failed => 1,
-            Self::Unusable => 2,
             Self::WaitsForPerson => 7,
             Self::Interrupted => 130,
         }
@@ -112,9 +109,13 @@ impl CliError {
 
     /// What a person reads.
     pub(super) fn render(&self, color: bool) -> String {
-        let Self::Failure(failure) = self else { return String::new() };
+        let Self::Failure(failure) = self else {
+            return String::new();
+        };
         let mut sheet = Sheet::new(color);
-        sheet.put(Tone::Bad, "error:").block(&format!(" {}\n", failure.message));
+        sheet
+            .put(Tone::Bad, "error:")
+            .block(&format!(" {}\n", failure.message));
         if let Some(hint) = &failure.hint {
             sheet.put(Tone::Name, "hint:").block(&format!(" {hint}\n"));
         }
@@ -151,19 +152,27 @@ mod tests {
 
     #[test]
     fn each_kind_has_the_exit_code_that_help_tells() {
-        let codes: Vec<u8> =
-            FailureKind::ALL.into_iter().map(|kind| CliError::new(kind, "x").code()).collect();
+        let codes: Vec<u8> = FailureKind::ALL
+            .into_iter()
+            .map(|kind| CliError::new(kind, "x").code())
+            .collect();
         assert_eq!(codes, [2, 6, 3, 4, 5, 4, 6, 6, 1]);
         assert_eq!(CliError::OutputClosed.code(), 0);
-        for exit in [Exit::Good, Exit::Failed, Exit::Unusable, Exit::WaitsForPerson] {
-            assert!(EXIT_CODES.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+        for exit in [Exit::Good, Exit::Failed, Exit::WaitsForPerson] {
+            assert!(
+                EXIT_CODES.contains(&format!("\n  {}  ", exit.code())),
+                "{exit:?}"
+            );
         }
     }
 
     #[test]
     fn an_error_says_what_to_do_next() {
-        let error = CliError::new(FailureKind::NotFound, "there is no SpecTask \u{1b}]0;x\u{7}9")
-            .hint("see `spectask list`");
+        let error = CliError::new(
+            FailureKind::NotFound,
+            "there is no SpecTask \u{1b}]0;x\u{7}9",
+        )
+        .hint("see `spectask list`");
         insta::assert_snapshot!(error.render(false), @r"
         error: there is no SpecTask ␛]0;x␇9
         hint: see `spectask list`

@@ -42,7 +42,12 @@ pub(super) fn excerpts(sheet: &mut Sheet, findings: &[Finding], source: &str, pa
 
 /// How many findings there are of each severity: `2 errors, 1 warning`.
 pub(super) fn summary(findings: &[Finding]) -> (Tone, String) {
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let notes = count(Severity::Info);
     let noun = |number: usize, noun: &str| {

@@ -19,14 +19,17 @@ use super::{
     error::{CliError, Exit},
     sheet::Tone,
 };
-use crate::repo::{
-    CommitMessage, FinishOutcome, Remote, RepoError, Repository, web_compare_url,
-};
+use crate::repo::{CommitMessage, FinishOutcome, Remote, RepoError, Repository, web_compare_url};
 
 pub(super) async fn run(ctx: &Context, args: FinishArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task.clone(), &choose::FINISHABLE).await?;
-    let finisher = Finisher { ctx, daemon, task, incomplete: args.incomplete };
+    let finisher = Finisher {
+        ctx,
+        daemon,
+        task,
+        incomplete: args.incomplete,
+    };
     let view = finisher.tell(FinishHow::Check).await?;
     if args.merge {
         finisher.merge(&view, args.into).await
@@ -53,8 +56,11 @@ struct Finisher<'a> {
 
 impl Finisher<'_> {
     async fn tell(&self, how: FinishHow) -> Result<SpecTaskView, CliError> {
-        let params =
-            FinishParams { task: self.task.clone(), how, incomplete: self.incomplete };
+        let params = FinishParams {
+            task: self.task.clone(),
+            how,
+            incomplete: self.incomplete,
+        };
         self.daemon.call(SpecTaskFinish, params).await
     }
 
@@ -63,8 +69,9 @@ impl Finisher<'_> {
         let repository = Repository::discover(&view.project).map_err(refused)?;
         let message = CommitMessage::new(format!("Merge {}: {}", view.branch, view.title))
             .trailer("Spec-Task", view.name.as_str());
-        let outcome =
-            repository.finish_merge(&view.branch, &target, &message).map_err(refused)?;
+        let outcome = repository
+            .finish_merge(&view.branch, &target, &message)
+            .map_err(refused)?;
         let merged = match outcome {
             FinishOutcome::Merged { commit, .. } => Some(commit),
             FinishOutcome::AlreadyContained => None,
@@ -106,11 +113,7 @@ impl Finisher<'_> {
         Ok(Exit::Good)
     }
 
-    async fn pull_request(
-        &self,
-        view: &SpecTaskView,
-        args: FinishArgs,
-    ) -> Result<Exit, CliError> {
+    async fn pull_request(&self, view: &SpecTaskView, args: FinishArgs) -> Result<Exit, CliError> {
         let ctx = self.ctx;
         let target = target(view, args.into)?;
         let repository = Repository::discover(&view.project).map_err(refused)?;
@@ -119,13 +122,21 @@ impl Finisher<'_> {
         let page = web_compare_url(&remote.url, &view.branch, &target);
         let push = format!("git push {} {}", remote.name, view.branch);
         let create = format!("gh pr create --head {} --base {target}", view.branch);
-        let question =
-            format!("Push {} to {} ({})?", view.branch, remote.name, without_password(&remote.url));
+        let question = format!(
+            "Push {} to {} ({})?",
+            view.branch,
+            remote.name,
+            without_password(&remote.url)
+        );
         if !args.yes && (!ctx.interactive || !ctx.confirm(&question, "--yes")?) {
             let commands = json!({ "pushed": false, "commands": [push, create], "page": page });
             ctx.show(&commands, |sheet| {
                 sheet.line(Tone::Plain, "Nothing was pushed. By hand:");
-                sheet.plain("  ").line(Tone::Name, &push).plain("  ").line(Tone::Name, &create);
+                sheet
+                    .plain("  ")
+                    .line(Tone::Name, &push)
+                    .plain("  ")
+                    .line(Tone::Name, &create);
                 if let Some(page) = &page {
                     sheet.plain("or open ").line(Tone::Name, page);
                 }
@@ -136,18 +147,25 @@ impl Finisher<'_> {
             })?;
             return Ok(Exit::WaitsForPerson);
         }
-        repository.push(&remote.name, &view.branch).map_err(refused)?;
+        repository
+            .push(&remote.name, &view.branch)
+            .map_err(refused)?;
         let opened = open_with_gh(view, &target, &remote.url);
         let view = self.tell(FinishHow::PullRequest).await?;
         let result = json!({ "pushed": true, "pull_request": opened.as_ref().ok(), "page": page, "task": view });
         ctx.show(&result, |sheet| {
-            sheet.put(Tone::Name, &view.branch).line(Tone::Good, &format!(" is on {}", remote.name));
+            sheet
+                .put(Tone::Name, &view.branch)
+                .line(Tone::Good, &format!(" is on {}", remote.name));
             match &opened {
                 Ok(url) => {
                     sheet.plain("The pull request: ").line(Tone::Name, url);
                 }
                 Err(why) => {
-                    sheet.line(Tone::Plain, &format!("Open the pull request yourself ({why}):"));
+                    sheet.line(
+                        Tone::Plain,
+                        &format!("Open the pull request yourself ({why}):"),
+                    );
                     match &page {
                         Some(page) => sheet.plain("  ").line(Tone::Name, page),
                         None => sheet.plain("  ").line(Tone::Name, &create),
@@ -170,8 +188,11 @@ fn choose_remote<'a>(remotes: &'a [Remote], named: Option<&str>) -> Result<&'a R
     let by_name = |name: &str| remotes.iter().find(|remote| remote.name == name);
     match (named, remotes) {
         (Some(name), _) => by_name(name).ok_or_else(|| {
-            CliError::new(FailureKind::NotFound, format!("there is no remote {name:?}"))
-                .hint("`git remote -v` lists them")
+            CliError::new(
+                FailureKind::NotFound,
+                format!("there is no remote {name:?}"),
+            )
+            .hint("`git remote -v` lists them")
         }),
         (None, []) => Err(CliError::new(
             FailureKind::InvalidState,
@@ -234,9 +255,7 @@ fn refused(error: RepoError) -> CliError {
         RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
             FailureKind::NotFound
         }
-        RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => {
-            FailureKind::InvalidParams
-        }
+        RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => FailureKind::InvalidParams,
         RepoError::CommitRefused { .. }
         | RepoError::InTheWay { .. }
         | RepoError::CheckedOut { .. }
@@ -258,7 +277,10 @@ mod tests {
     use super::*;
 
     fn remote(name: &str) -> Remote {
-        Remote { name: name.into(), url: "https://example.org/a/b".into() }
+        Remote {
+            name: name.into(),
+            url: "https://example.org/a/b".into(),
+        }
     }
 
     #[test]
@@ -279,6 +301,9 @@ mod tests {
             without_password("https://me:secret@example.org/a@b"),
             "https://example.org/a@b"
         );
-        assert_eq!(without_password("git@example.org:a/b"), "git@example.org:a/b");
+        assert_eq!(
+            without_password("git@example.org:a/b"),
+            "git@example.org:a/b"
+        );
     }
 }

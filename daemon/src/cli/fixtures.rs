@@ -18,7 +18,9 @@ fn agent() -> AgentName {
 pub(super) fn task(number: u32, slug: &str, status: SpecTaskStatus) -> SpecTaskView {
     let name = format!("{number}-{slug}");
     SpecTaskView {
-        id: format!("01890a5d-ac96-774b-bcce-b302099a{number:04}").parse().unwrap(),
+        id: format!("01890a5d-ac96-774b-bcce-b302099a{number:04}")
+            .parse()
+            .unwrap(),
         number,
         project: "/home/ada/shop".into(),
         title: "Implement user authentication".into(),
@@ -46,7 +48,9 @@ pub(super) fn task(number: u32, slug: &str, status: SpecTaskStatus) -> SpecTaskV
 }
 
 pub(super) fn session_id(number: u32) -> WorkSessionId {
-    format!("01890a5d-ac96-774b-bcce-b302099b{number:04}").parse().unwrap()
+    format!("01890a5d-ac96-774b-bcce-b302099b{number:04}")
+        .parse()
+        .unwrap()
 }
 
 pub(super) fn session(number: u32, slug: &str, status: SessionStatus) -> WorkSessionView {
@@ -56,7 +60,11 @@ pub(super) fn session(number: u32, slug: &str, status: SessionStatus) -> WorkSes
         name: format!("{}/{number:02}-{slug}", task.name),
         task: task.id,
         title: slug.replace('-', " "),
-        phase: if number == 0 { SessionPhase::Planning } else { SessionPhase::Implementation },
+        phase: if number == 0 {
+            SessionPhase::Planning
+        } else {
+            SessionPhase::Implementation
+        },
         status,
         stage: SessionStage::Turn,
         method: SessionMethod::Planned,
@@ -88,7 +96,10 @@ pub(super) fn overview(status: SpecTaskStatus, sessions: Vec<WorkSessionView>) -
     };
     task.active = count(|session| session.status == SessionStatus::Active);
     task.stuck = count(|session| {
-        matches!(session.status, SessionStatus::Blocked | SessionStatus::Waiting)
+        matches!(
+            session.status,
+            SessionStatus::Blocked | SessionStatus::Waiting
+        )
     });
     SpecTaskOverview {
         task,

@@ -61,7 +61,11 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
     match tokio::time::timeout(START_TIMEOUT, ready(&mut *child)).await {
         Ok(true) => Ok(()),
         Ok(false) => {
-            let status = child.wait().await.map(|status| status.to_string()).unwrap_or_default();
+            let status = child
+                .wait()
+                .await
+                .map(|status| status.to_string())
+                .unwrap_or_default();
             Err(CliError::new(
                 FailureKind::Unavailable,
                 format!("the daemon did not start ({status}){}", logged(paths, mark)),
@@ -70,7 +74,10 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
         }
         Err(_) => Err(CliError::new(
             FailureKind::Unavailable,
-            format!("the daemon is not ready after {} s", START_TIMEOUT.as_secs()),
+            format!(
+                "the daemon is not ready after {} s",
+                START_TIMEOUT.as_secs()
+            ),
         )
         .hint(format!("see {}", log_path.display()))),
     }
@@ -84,7 +91,9 @@ pub(super) fn say(text: &str) {
 }
 
 async fn ready(child: &mut dyn ChildWrapper) -> bool {
-    let Some(stdout) = child.stdout().take() else { return false };
+    let Some(stdout) = child.stdout().take() else {
+        return false;
+    };
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if line == READY {
@@ -100,7 +109,9 @@ fn make_private(paths: &Paths) -> Result<(), CliError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&paths.data_dir).map_err(io("create", paths.data_dir.display()))
+    builder
+        .create(&paths.data_dir)
+        .map_err(io("create", paths.data_dir.display()))
 }
 
 /// What was logged since a mark, its last lines.
@@ -113,7 +124,14 @@ fn logged(paths: &Paths, mark: u64) -> String {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let last = &lines[lines.len().saturating_sub(5)..];
-    if last.is_empty() { String::new() } else { format!(":\n{}", last.join("\n")) }
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!(":\n{}", last.join("\n"))
+    }
 }

@@ -16,7 +16,15 @@ pub(super) async fn run(ctx: &Context, args: ListArgs) -> Result<Exit, CliError>
     let daemon = ctx.daemon().await?;
     let mut all = args.all;
     let cwd = if all { None } else { Some(ctx.cwd()?) };
-    let list = daemon.call(SpecTaskListAll, ListParams { cwd, archived: args.archived }).await;
+    let list = daemon
+        .call(
+            SpecTaskListAll,
+            ListParams {
+                cwd,
+                archived: args.archived,
+            },
+        )
+        .await;
     let list = match list {
         // Outside of a repository there is no project to limit the list to.
         Err(error)
@@ -27,7 +35,10 @@ pub(super) async fn run(ctx: &Context, args: ListArgs) -> Result<Exit, CliError>
                 ) =>
         {
             all = true;
-            let params = ListParams { cwd: None, archived: args.archived };
+            let params = ListParams {
+                cwd: None,
+                archived: args.archived,
+            };
             daemon.call(SpecTaskListAll, params).await?
         }
         other => other?,
@@ -110,10 +121,24 @@ mod tests {
         let review = fixtures::task(7, "user-auth", SpecTaskStatus::SpecReview);
         let now = fixtures::now();
         let mut sheet = Sheet::new(false);
-        render(&mut sheet, &[work.clone(), review.clone()], false, Some(72), now);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        render(
+            &mut sheet,
+            &[work.clone(), review.clone()],
+            false,
+            Some(72),
+            now,
+        );
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        NAME         STATE      DONE  SESSIONS           AGE  TITLE
+        12-search    at work    3/12  2 active, 1 stuck  5m   Search with a tit…
+        7-user-auth  in review  -     -                  5m   Implement user au…
+        ");
         let mut sheet = Sheet::new(false);
         render(&mut sheet, &[work, review], true, None, now);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        NAME         STATE      DONE  SESSIONS           AGE  PROJECT  TITLE
+        12-search    at work    3/12  2 active, 1 stuck  5m   shop     Search with a title that is much too long for a line ␛[2J
+        7-user-auth  in review  -     -                  5m   shop     Implement user authentication
+        ");
     }
 }

@@ -90,7 +90,9 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
     let ctx = Context::new(&cli.global)?;
     match cli.command {
         Command::Lint(args) => lint::run(&ctx, args),
-        Command::Daemon(DaemonArgs { command: DaemonCommand::Run }) => service::run_here(&ctx),
+        Command::Daemon(DaemonArgs {
+            command: DaemonCommand::Run,
+        }) => service::run_here(&ctx),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "spectask", &mut text);
@@ -107,9 +109,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
 }
 
 /// Runs a command to its end. One thread is enough for a client, and quicker to start than many.
-fn block_on(
-    command: impl Future<Output = Result<Exit, CliError>>,
-) -> Result<Exit, CliError> {
+fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -118,7 +118,9 @@ fn block_on(
 }
 
 async fn example_agent() -> Result<Exit, CliError> {
-    Err(CliError::internal("this program was built without the example agent"))
+    let ended = crate::example_agent::run().await;
+    ended.map_err(|error| CliError::internal(error.to_string()))?;
+    Ok(Exit::Good)
 }
 
 async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> {

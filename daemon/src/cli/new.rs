@@ -52,14 +52,16 @@ pub(super) async fn run(ctx: &Context, args: NewArgs) -> Result<Exit, CliError> 
             .line(Tone::Faint, "  (Ctrl-C leaves; the work goes on)");
         ctx.print(sheet)?;
     }
-    Ok(watch::follow(ctx, daemon, task.id.into(), Goal::Review, 0).await?.exit)
+    Ok(watch::follow(ctx, daemon, task.id.into(), Goal::Review, 0)
+        .await?
+        .exit)
 }
 
 fn created(sheet: &mut Sheet, task: &SpecTaskView, later: bool) {
-    sheet
-        .plain("Created ")
-        .put(Tone::Name, &task.name)
-        .line(Tone::Faint, &format!(" at {}", Timestamp::now().strftime("%H:%M UTC")));
+    sheet.plain("Created ").put(Tone::Name, &task.name).line(
+        Tone::Faint,
+        &format!(" at {}", Timestamp::now().strftime("%H:%M UTC")),
+    );
     let next = if later { "start" } else { "watch" };
     show::next(sheet, &[format!("spectask {next} {}", task.name)]);
 }
@@ -81,7 +83,11 @@ fn prompt(ctx: &Context, argument: Option<String>) -> Result<String, CliError> {
                 TEMPLATE,
                 "give the prompt as an argument, or `-` to read it from standard input",
             )?;
-            written.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+            written
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .collect::<Vec<_>>()
+                .join("\n")
         }
     };
     let text = text.trim();

@@ -17,7 +17,10 @@ use super::{
 pub(super) async fn run(ctx: &Context, args: ReviewArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::IN_REVIEW).await?;
-    let params = ReviewParams { task, revision: args.revision };
+    let params = ReviewParams {
+        task,
+        revision: args.revision,
+    };
     let review = daemon.call(ReviewGet, params).await?;
     if ctx.json {
         ctx.print_json(&review)?;
@@ -26,14 +29,21 @@ pub(super) async fn run(ctx: &Context, args: ReviewArgs) -> Result<Exit, CliErro
     let mut sheet = ctx.sheet();
     if args.diff {
         if review.diff.is_empty() {
-            sheet.line(Tone::Faint, "This is the first revision; there is nothing to compare with.");
+            sheet.line(
+                Tone::Faint,
+                "This is the first revision; there is nothing to compare with.",
+            );
         }
         diff(&mut sheet, &review.diff);
     } else if args.findings {
         summary_line(&mut sheet, &review);
         findings::write(&mut sheet, &review.documents, &review.findings);
     } else if let Some(wanted) = args.document.map(DocumentKind::from) {
-        for found in review.documents.iter().filter(|document| document.kind == wanted) {
+        for found in review
+            .documents
+            .iter()
+            .filter(|document| document.kind == wanted)
+        {
             // Somebody who redirects it wants the text and nothing else.
             if ctx.terminal {
                 document(&mut sheet, found);
@@ -60,7 +70,13 @@ fn render(sheet: &mut Sheet, review: &ReviewView) {
         document(sheet, found);
     }
     if !review.diff.is_empty() {
-        heading(sheet, &format!("Changes since revision {}", review.revision.saturating_sub(1)));
+        heading(
+            sheet,
+            &format!(
+                "Changes since revision {}",
+                review.revision.saturating_sub(1)
+            ),
+        );
         diff(sheet, &review.diff);
     }
     let name = &review.task.name;
@@ -88,7 +104,10 @@ pub(super) fn summary(sheet: &mut Sheet, review: &ReviewView) {
             Decision::RequestChanges => "changes requested",
             Decision::Reject => "rejected",
         };
-        sheet.plain("  ").put(Tone::Faint, &format!("revision {}: {decision}", record.revision));
+        sheet.plain("  ").put(
+            Tone::Faint,
+            &format!("revision {}: {decision}", record.revision),
+        );
         if let Some(comment) = &record.comment {
             sheet.plain(" ").put(Tone::Plain, comment);
         }
@@ -98,7 +117,11 @@ pub(super) fn summary(sheet: &mut Sheet, review: &ReviewView) {
                 Some(line) => format!("{}:{line}", comment.document.file_name()),
                 None => comment.document.file_name().to_owned(),
             };
-            sheet.plain("    ").put(Tone::Name, &place).plain(" ").line(Tone::Plain, &comment.text);
+            sheet
+                .plain("    ")
+                .put(Tone::Name, &place)
+                .plain(" ")
+                .line(Tone::Plain, &comment.text);
         }
     }
     plan(sheet, &review.plan);
@@ -108,27 +131,45 @@ fn summary_line(sheet: &mut Sheet, review: &ReviewView) {
     let (tone, found) = findings::summary(&review.findings);
     let digest: String = review.digest.chars().take(12).collect();
     sheet
-        .plain(&format!("  revision {} by the {}, ", review.revision, review.author))
+        .plain(&format!(
+            "  revision {} by the {}, ",
+            review.revision, review.author
+        ))
         .put(tone, &found)
         .line(Tone::Faint, &format!("  {digest}"));
     let lines: Vec<String> = review
         .documents
         .iter()
-        .map(|document| format!("{} {}", document.kind.file_name(), document.text.lines().count()))
+        .map(|document| {
+            format!(
+                "{} {}",
+                document.kind.file_name(),
+                document.text.lines().count()
+            )
+        })
         .collect();
-    sheet.plain("  ").line(Tone::Faint, &format!("lines: {}", lines.join(", ")));
+    sheet
+        .plain("  ")
+        .line(Tone::Faint, &format!("lines: {}", lines.join(", ")));
 }
 
 /// Writes the sessions that approval would start, in waves.
 fn plan(sheet: &mut Sheet, waves: &[PlanWave]) {
     if waves.is_empty() {
-        sheet.line(Tone::Warn, "  no plan can be made of tasks.md; see the findings");
+        sheet.line(
+            Tone::Warn,
+            "  no plan can be made of tasks.md; see the findings",
+        );
         return;
     }
     sheet.end().line(Tone::Strong, "Plan");
     for (index, wave) in waves.iter().enumerate() {
         for (place, task) in wave.tasks.iter().enumerate() {
-            let head = if place == 0 { format!("wave {}", index + 1) } else { String::new() };
+            let head = if place == 0 {
+                format!("wave {}", index + 1)
+            } else {
+                String::new()
+            };
             sheet
                 .plain("  ")
                 .cell(Tone::Faint, &head, 9)
@@ -151,32 +192,42 @@ fn document(sheet: &mut Sheet, document: &Document) {
     let width = document.text.lines().count().to_string().len();
     for (index, line) in document.text.lines().enumerate() {
         let number = format!("{:>width$} ", index + 1);
-        let tone = if line.starts_with('#') { Tone::Strong } else { Tone::Plain };
-        sheet.put(Tone::Faint, &number).put(tone, &line.replace('\t', "    ")).end();
+        let tone = if line.starts_with('#') {
+            Tone::Strong
+        } else {
+            Tone::Plain
+        };
+        sheet
+            .put(Tone::Faint, &number)
+            .put(tone, &line.replace('\t', "    "))
+            .end();
     }
 }
 
 /// Writes a unified diff.
 pub(super) fn diff(sheet: &mut Sheet, diff: &str) {
     for line in diff.lines() {
-        let tone = if line.starts_with("+++") || line.starts_with("---") || line.starts_with("diff ")
-        {
-            Tone::Strong
-        } else if line.starts_with("@@") {
-            Tone::Name
-        } else if line.starts_with('+') {
-            Tone::Good
-        } else if line.starts_with('-') {
-            Tone::Bad
-        } else {
-            Tone::Plain
-        };
+        let tone =
+            if line.starts_with("+++") || line.starts_with("---") || line.starts_with("diff ") {
+                Tone::Strong
+            } else if line.starts_with("@@") {
+                Tone::Name
+            } else if line.starts_with('+') {
+                Tone::Good
+            } else if line.starts_with('-') {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            };
         sheet.put(tone, &line.replace('\t', "    ")).end();
     }
 }
 
 fn heading(sheet: &mut Sheet, text: &str) {
-    sheet.end().line(Tone::Strong, text).line(Tone::Faint, &"─".repeat(text.chars().count()));
+    sheet
+        .end()
+        .line(Tone::Strong, text)
+        .line(Tone::Faint, &"─".repeat(text.chars().count()));
 }
 
 #[cfg(test)]
@@ -207,7 +258,12 @@ mod tests {
                 rule: "ears-missing-shall".into(),
                 severity: Severity::Warning,
                 document: DocumentKind::Requirements,
-                span: Span { start: 19, end: 40, line: 3, column: 4 },
+                span: Span {
+                    start: 19,
+                    end: 40,
+                    line: 3,
+                    column: 4,
+                },
                 message: "no SHALL".into(),
                 help: None,
             }],
@@ -224,7 +280,9 @@ mod tests {
                 at: "2026-03-04T10:00:00Z".into(),
             }],
             plan: vec![
-                PlanWave { tasks: vec![entry("1", "Schema", &[], false)] },
+                PlanWave {
+                    tasks: vec![entry("1", "Schema", &[], false)],
+                },
                 PlanWave {
                     tasks: vec![
                         entry("2", "API", &["1"], false),
@@ -239,7 +297,18 @@ mod tests {
     fn the_summary_tells_what_approval_starts() {
         let mut sheet = Sheet::new(false);
         summary(&mut sheet, &example());
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth  Implement user authentication
+          revision 2 by the agent, 0 errors, 1 warning  0123456789ab
+          lines: requirements.md 3
+          revision 1: changes requested Tokens must expire
+            tasks.md:3 too big
+
+        Plan
+          wave 1   1. Schema
+          wave 2   2. API  after 1
+                   3. Page (optional)  after 1
+        ");
     }
 
     #[test]

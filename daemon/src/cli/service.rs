@@ -26,7 +26,10 @@ const LOG_TICK: Duration = Duration::from_millis(200);
 /// Runs the daemon in this process until it is told to stop.
 pub(super) fn run_here(ctx: &Context) -> Result<Exit, CliError> {
     let _ = ctx;
-    Err(CliError::new(FailureKind::Unavailable, "this program was built without the daemon"))
+    Err(CliError::new(
+        FailureKind::Unavailable,
+        "this program was built without the daemon",
+    ))
 }
 
 pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, CliError> {
@@ -40,7 +43,11 @@ pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, C
         DaemonCommand::Stop { drain } => {
             let stopped = stop(ctx, drain).await?;
             ctx.show(&serde_json::json!({ "stopped": stopped }), |sheet| {
-                let text = if stopped { "The daemon is stopped." } else { "No daemon was running." };
+                let text = if stopped {
+                    "The daemon is stopped."
+                } else {
+                    "No daemon was running."
+                };
                 sheet.line(Tone::Plain, text);
             })?;
             Ok(Exit::Good)
@@ -56,15 +63,19 @@ pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, C
                 ctx.show(&daemon.view, |sheet| status(sheet, &daemon.view))?;
                 Ok(Exit::Good)
             }
-            None => Err(CliError::new(FailureKind::Unavailable, "no daemon is running")
-                .hint("any command starts it; `spectask daemon start` does only that")),
+            None => Err(
+                CliError::new(FailureKind::Unavailable, "no daemon is running")
+                    .hint("any command starts it; `spectask daemon start` does only that"),
+            ),
         },
         DaemonCommand::Log { lines, follow } => log(ctx, lines, follow).await,
     }
 }
 
 async fn stop(ctx: &Context, drain: bool) -> Result<bool, CliError> {
-    let Some(daemon) = connect::connect_if_running(&ctx.paths).await? else { return Ok(false) };
+    let Some(daemon) = connect::connect_if_running(&ctx.paths).await? else {
+        return Ok(false);
+    };
     let active = daemon.view.active_sessions;
     if drain && active > 0 {
         ctx.note(&format!("Waiting for {active} running turns to end …"));
@@ -90,7 +101,10 @@ fn status(sheet: &mut Sheet, view: &DaemonView) {
         ("log", &view.log_file),
     ];
     for (name, place) in places {
-        sheet.plain("  ").cell(Tone::Faint, name, 8).line(Tone::Plain, place);
+        sheet
+            .plain("  ")
+            .cell(Tone::Faint, name, 8)
+            .line(Tone::Plain, place);
     }
 }
 
@@ -104,7 +118,9 @@ async fn log(ctx: &Context, lines: usize, follow: bool) -> Result<Exit, CliError
         }
         Err(error) => return Err(io("read", path.display())(error)),
     };
-    let length = file.seek(SeekFrom::End(0)).map_err(io("read", path.display()))?;
+    let length = file
+        .seek(SeekFrom::End(0))
+        .map_err(io("read", path.display()))?;
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_END)))
         .map_err(io("read", path.display()))?;
     let text = added(&mut file, &path)?;
@@ -125,6 +141,7 @@ async fn log(ctx: &Context, lines: usize, follow: bool) -> Result<Exit, CliError
 
 fn added(file: &mut File, path: &Path) -> Result<String, CliError> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io("read", path.display()))?;
+    file.read_to_end(&mut bytes)
+        .map_err(io("read", path.display()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

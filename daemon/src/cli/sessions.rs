@@ -26,16 +26,24 @@ pub(super) async fn run(ctx: &Context, args: SessionsArgs) -> Result<Exit, CliEr
         None => list(ctx, args.task, args.all).await,
         Some(SessionsCommand::List { task, all }) => list(ctx, task, all).await,
         Some(SessionsCommand::Show(args)) => show(ctx, args.session).await,
-        Some(SessionsCommand::Log { session, from, no_pager }) => {
-            log(ctx, session, from, no_pager).await
-        }
+        Some(SessionsCommand::Log {
+            session,
+            from,
+            no_pager,
+        }) => log(ctx, session, from, no_pager).await,
     }
 }
 
 async fn list(ctx: &Context, task: Option<TaskRef>, all: bool) -> Result<Exit, CliError> {
-    let cwd = if all || task.is_some() { None } else { Some(ctx.cwd()?) };
+    let cwd = if all || task.is_some() {
+        None
+    } else {
+        Some(ctx.cwd()?)
+    };
     let daemon = ctx.daemon().await?;
-    let list = daemon.call(WorkSessionListAll, SessionListParams { task, cwd }).await?;
+    let list = daemon
+        .call(WorkSessionListAll, SessionListParams { task, cwd })
+        .await?;
     ctx.show(&list, |sheet| {
         if list.sessions.is_empty() {
             sheet.line(Tone::Plain, "No sessions.");
@@ -66,16 +74,27 @@ async fn list(ctx: &Context, task: Option<TaskRef>, all: bool) -> Result<Exit, C
 
 async fn show(ctx: &Context, session: SessionRef) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let session = daemon.call(WorkSessionGet, SessionParams { session }).await?;
+    let session = daemon
+        .call(WorkSessionGet, SessionParams { session })
+        .await?;
     ctx.show(&session, |sheet| render(sheet, &session, Timestamp::now()))?;
     Ok(Exit::Good)
 }
 
 fn render(sheet: &mut Sheet, session: &WorkSessionView, now: Timestamp) {
     let (tone, state) = wording::session_state(session);
-    sheet.put(Tone::Name, &session.name).plain("  ").line(Tone::Strong, &session.title);
-    let elapsed = time::elapsed(session.started_at.as_deref(), session.ended_at.as_deref(), now);
-    field(sheet, "state").put(tone, state).line(Tone::Faint, &format!("  {elapsed}"));
+    sheet
+        .put(Tone::Name, &session.name)
+        .plain("  ")
+        .line(Tone::Strong, &session.title);
+    let elapsed = time::elapsed(
+        session.started_at.as_deref(),
+        session.ended_at.as_deref(),
+        now,
+    );
+    field(sheet, "state")
+        .put(tone, state)
+        .line(Tone::Faint, &format!("  {elapsed}"));
     field(sheet, "agent").line(
         Tone::Plain,
         &format!("{}, {}, {}", session.agent, session.phase, session.method),
@@ -103,23 +122,37 @@ fn render(sheet: &mut Sheet, session: &WorkSessionView, now: Timestamp) {
         None => sheet,
     };
     for turn in &session.turns {
-        let reason = turn.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        field(sheet, &format!("turn {}", turn.number))
-            .line(Tone::Plain, &format!("{}: {}{reason}", turn.purpose, turn.status));
+        let reason = turn
+            .reason
+            .as_ref()
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        field(sheet, &format!("turn {}", turn.number)).line(
+            Tone::Plain,
+            &format!("{}: {}{reason}", turn.purpose, turn.status),
+        );
     }
     if let Some(waiting) = &session.waiting {
         sheet.end().line(Tone::Strong, "Waiting");
-        sheet.put(Tone::Warn, wording::wait_kind(waiting.kind)).plain(": ");
+        sheet
+            .put(Tone::Warn, wording::wait_kind(waiting.kind))
+            .plain(": ");
         sheet.block(&waiting.text).end();
         if let Some(hint) = &waiting.hint {
             sheet.line(Tone::Name, hint);
         }
     }
     if let (Some(false), Some(output)) = (session.verified, &session.verify_output) {
-        sheet.end().line(Tone::Strong, "Last verify output").block(output.trim_end()).end();
+        sheet
+            .end()
+            .line(Tone::Strong, "Last verify output")
+            .block(output.trim_end())
+            .end();
     }
     if let Some(claim) = &session.claim {
-        sheet.end().line(Tone::Strong, "What the agent says (a claim)");
+        sheet
+            .end()
+            .line(Tone::Strong, "What the agent says (a claim)");
         sheet.block(claim.trim_end()).end();
     }
 }
@@ -138,9 +171,15 @@ async fn log(
     let mut from = from;
     let mut reader = Reader::new(ctx.color, TimeZone::system());
     loop {
-        let params = TranscriptParams { session: session.clone(), from, limit: Some(PAGE) };
+        let params = TranscriptParams {
+            session: session.clone(),
+            from,
+            limit: Some(PAGE),
+        };
         let entries = daemon.call(WorkSessionTranscript, params).await?.entries;
-        let Some(last) = entries.last().map(|entry| entry.index) else { break };
+        let Some(last) = entries.last().map(|entry| entry.index) else {
+            break;
+        };
         for entry in &entries {
             if ctx.json {
                 ctx.print_json_line(entry)?;
@@ -181,6 +220,19 @@ mod tests {
         }];
         let mut sheet = Sheet::new(false);
         render(&mut sheet, &session, fixtures::now());
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth/02-backend-api  backend api
+          state     agent at work  2m00s
+          agent     claude, implementation, planned
+          branch    spectask/7-user-auth/02-backend-api
+          verify    failed
+          turn 1    implement: ended (end_turn)
+
+        Last verify output
+        FAIL test_login␛]8;;x␇
+
+        What the agent says (a claim)
+        All tests pass.
+        ");
     }
 }

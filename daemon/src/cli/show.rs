@@ -20,7 +20,13 @@ pub(super) async fn run(ctx: &Context, args: TaskArgs) -> Result<Exit, CliError>
     let task = choose::task(ctx, &daemon, args.task, &choose::OPEN).await?;
     let overview = daemon.call(SpecTaskGet, TaskParams { task }).await?;
     ctx.show(&overview, |sheet| {
-        render(sheet, &overview, ctx.width(), Timestamp::now(), &TimeZone::system());
+        render(
+            sheet,
+            &overview,
+            ctx.width(),
+            Timestamp::now(),
+            &TimeZone::system(),
+        );
     })?;
     Ok(Exit::Good)
 }
@@ -36,7 +42,15 @@ pub(super) fn render(
     header(sheet, &overview.task);
     if !overview.sessions.is_empty() || !overview.tasks.is_empty() {
         sheet.end().line(Tone::Strong, "Sessions");
-        tree::render(sheet, overview, tree::Look { width, now, spin: None });
+        tree::render(
+            sheet,
+            overview,
+            tree::Look {
+                width,
+                now,
+                spin: None,
+            },
+        );
     }
     waits(sheet, overview);
     permissions(sheet, &overview.permissions);
@@ -47,12 +61,17 @@ pub(super) fn render(
 /// Writes what a SpecTask is and how far it is.
 pub(super) fn header(sheet: &mut Sheet, task: &SpecTaskView) {
     let (tone, state) = wording::task_state(task);
-    sheet.put(Tone::Name, &task.name).plain("  ").line(Tone::Strong, &task.title);
+    sheet
+        .put(Tone::Name, &task.name)
+        .plain("  ")
+        .line(Tone::Strong, &task.title);
     let mode = match task.mode {
         WorkMode::Parallel => format!("parallel, at most {} at a time", task.limit),
         WorkMode::Simple => "simple".to_owned(),
     };
-    label(sheet, "state").put(tone, state).line(Tone::Faint, &format!(" · {mode} · {}", task.agent));
+    label(sheet, "state")
+        .put(tone, state)
+        .line(Tone::Faint, &format!(" · {mode} · {}", task.agent));
     if let Some(error) = &task.error {
         label(sheet, "error").line(Tone::Bad, error);
     }
@@ -75,8 +94,14 @@ pub(super) fn header(sheet: &mut Sheet, task: &SpecTaskView) {
         label(sheet, "documents").line(Tone::Plain, &format!("revision {revision}{approved}"));
     }
     let base: String = task.base.chars().take(10).collect();
-    let target = task.target.as_deref().map(|target| format!(" ({target})")).unwrap_or_default();
-    label(sheet, "branch").plain(&task.branch).line(Tone::Faint, &format!(" from {base}{target}"));
+    let target = task
+        .target
+        .as_deref()
+        .map(|target| format!(" ({target})"))
+        .unwrap_or_default();
+    label(sheet, "branch")
+        .plain(&task.branch)
+        .line(Tone::Faint, &format!(" from {base}{target}"));
     label(sheet, "project").line(Tone::Plain, &task.project);
 }
 
@@ -123,9 +148,10 @@ pub(super) fn permissions(sheet: &mut Sheet, permissions: &[PermissionView]) {
             .put(Tone::Name, &permission.session_name)
             .plain("  ")
             .line(Tone::Plain, &permission.title);
-        sheet
-            .plain("    ")
-            .line(Tone::Name, &format!("spectask permissions answer {} allow", permission.id));
+        sheet.plain("    ").line(
+            Tone::Name,
+            &format!("spectask permissions answer {} allow", permission.id),
+        );
     }
 }
 
@@ -193,8 +219,12 @@ mod tests {
         );
         overview.task.progress = Progress { done: 2, total: 5 };
         overview.task.approved = Some(2);
-        overview.tasks =
-            vec![fixtures::work("4", "Testing", ImplementationTaskStatus::Blocked, &["2", "3"])];
+        overview.tasks = vec![fixtures::work(
+            "4",
+            "Testing",
+            ImplementationTaskStatus::Blocked,
+            &["2", "3"],
+        )];
         overview.permissions = vec![PermissionView {
             id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             session: fixtures::session_id(2),
@@ -225,8 +255,45 @@ mod tests {
     #[test]
     fn the_dashboard_shows_all_that_matters() {
         let mut sheet = Sheet::new(false);
-        render(&mut sheet, &example(), Some(78), fixtures::now(), &TimeZone::UTC);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        render(
+            &mut sheet,
+            &example(),
+            Some(78),
+            fixtures::now(),
+            &TimeZone::UTC,
+        );
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth  Implement user authentication
+          state      at work · parallel, at most 3 at a time · claude
+          progress   ████████░░░░░░░░░░░░ 2/5 tasks · 1 active · 1 stuck
+          documents  revision 2, approved
+          branch     specs/7-user-auth from 0123456789 (main)
+          project    /home/ada/shop
+
+        Sessions
+          ✓ 01-database-schema   merged              1m30s   database schema
+          ● 02-backend-api       agent at work       2m00s   Edit src/auth.rs red
+          ├ ✓ 05-security-audit  merged, unverified  2m00s   security audit
+          └ ○ 06-speed           pending                     speed
+          ! 03-page              merge conflict      2m00s   src/page.rs was changed …
+          · 4. Testing  after 2, 3
+
+        Waiting
+          merge conflict  7-user-auth/03-page
+            src/page.rs was changed by 02-backend-api too
+            spectask retry 7/3
+
+        Agents ask
+          7-user-auth/02-backend-api  Run `npm install`␇
+            spectask permissions answer 01890a5d-ac96-774b-bcce-b302099a8057 allow
+
+        Incidents
+          09:59:00  spec_edit  tasks.md was changed by the agent and put back
+
+        Next
+          spectask watch 7
+          spectask retry 7/3
+        ");
     }
 
     #[test]
@@ -235,7 +302,16 @@ mod tests {
         overview.next = vec!["spectask review 7".into()];
         let mut sheet = Sheet::new(false);
         render(&mut sheet, &overview, None, fixtures::now(), &TimeZone::UTC);
-        insta::assert_snapshot!(sheet.into_text(), @"");
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth  Implement user authentication
+          state      in review · parallel, at most 3 at a time · claude
+          documents  revision 2
+          branch     specs/7-user-auth from 0123456789 (main)
+          project    /home/ada/shop
+
+        Next
+          spectask review 7
+        ");
     }
 
     #[test]

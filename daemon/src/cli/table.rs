@@ -17,7 +17,10 @@ pub(super) struct Cell {
 impl Cell {
     /// Text in that tone.
     pub(super) fn new(tone: Tone, text: &str) -> Self {
-        Self { tone, text: one_line(text).into_owned() }
+        Self {
+            tone,
+            text: one_line(text).into_owned(),
+        }
     }
 
     /// Text as it is.
@@ -45,7 +48,10 @@ pub(super) fn table(sheet: &mut Sheet, heads: &[&str], rows: &[Vec<Cell>], width
         let before: usize = widths[..last].iter().map(|column| column + 2).sum();
         widths[last] = column.min(width.saturating_sub(before).max(LAST_COLUMN));
     }
-    let heads: Vec<Cell> = heads.iter().map(|head| Cell::new(Tone::Faint, head)).collect();
+    let heads: Vec<Cell> = heads
+        .iter()
+        .map(|head| Cell::new(Tone::Faint, head))
+        .collect();
     for row in std::iter::once(&heads).chain(rows) {
         for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
             sheet.cell(cell.tone, &cell.text, *width);

@@ -20,14 +20,18 @@ pub(super) fn duration(span: SignedDuration) -> String {
 /// The time from one moment (RFC 3339) to another, else to now; empty when it is no time.
 pub(super) fn elapsed(from: Option<&str>, to: Option<&str>, now: Timestamp) -> String {
     let parse = |text: &str| text.parse::<Timestamp>().ok();
-    let Some(start) = from.and_then(parse) else { return String::new() };
+    let Some(start) = from.and_then(parse) else {
+        return String::new();
+    };
     let end = to.and_then(parse).unwrap_or(now);
     duration(end.duration_since(start))
 }
 
 /// How long ago a moment was: `now`, `5m`, `3h`, `2d`.
 pub(super) fn ago(at: &str, now: Timestamp) -> String {
-    let Ok(at) = at.parse::<Timestamp>() else { return String::new() };
+    let Ok(at) = at.parse::<Timestamp>() else {
+        return String::new();
+    };
     let seconds = now.duration_since(at).as_secs().max(0);
     match seconds {
         0..60 => "now".to_owned(),
@@ -54,7 +58,9 @@ mod tests {
         let show = |seconds| duration(SignedDuration::from_secs(seconds));
         assert_eq!(
             [0, 59, 60, 125, 3599, 3600, 11_400, 86_400, 187_200, -5].map(show),
-            ["0s", "59s", "1m00s", "2m05s", "59m59s", "1h00m", "3h10m", "1d0h", "2d4h", "0s"]
+            [
+                "0s", "59s", "1m00s", "2m05s", "59m59s", "1h00m", "3h10m", "1d0h", "2d4h", "0s"
+            ]
         );
     }
 

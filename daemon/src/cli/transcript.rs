@@ -19,14 +19,20 @@ pub(super) struct Reader {
 impl Reader {
     /// A reader without entries.
     pub(super) fn new(color: bool, zone: TimeZone) -> Self {
-        Self { sheet: Sheet::new(color), zone, speaking: None }
+        Self {
+            sheet: Sheet::new(color),
+            zone,
+            speaking: None,
+        }
     }
 
     /// Writes an entry.
     pub(super) fn read(&mut self, entry: &TranscriptEntry) {
         let frame = &entry.frame;
         if entry.direction == "daemon" {
-            let text = frame.as_str().map_or_else(|| frame.to_string(), str::to_owned);
+            let text = frame
+                .as_str()
+                .map_or_else(|| frame.to_string(), str::to_owned);
             return self.note(&entry.at, Tone::Faint, "spectask", &text);
         }
         match frame["method"].as_str() {
@@ -84,7 +90,10 @@ impl Reader {
                 for entry in update["entries"].as_array().into_iter().flatten() {
                     let status = entry["status"].as_str().unwrap_or("pending");
                     let text = entry["content"].as_str().unwrap_or_default();
-                    self.sheet.plain("  ").cell(Tone::Faint, status, 12).line(Tone::Plain, text);
+                    self.sheet
+                        .plain("  ")
+                        .cell(Tone::Faint, status, 12)
+                        .line(Tone::Plain, text);
                 }
             }
             _ => {}
@@ -95,7 +104,15 @@ impl Reader {
     fn say(&mut self, at: &str, who: &'static str, text: &str) {
         if self.speaking != Some(who) {
             self.close();
-            self.head(at, if who == "agent" { Tone::Name } else { Tone::Faint }, who);
+            self.head(
+                at,
+                if who == "agent" {
+                    Tone::Name
+                } else {
+                    Tone::Faint
+                },
+                who,
+            );
             self.speaking = Some(who);
         }
         self.sheet.block(text);
@@ -104,13 +121,20 @@ impl Reader {
     fn note(&mut self, at: &str, tone: Tone, what: &str, text: &str) {
         self.close();
         let clock = time::clock(at, &self.zone);
-        self.sheet.put(Tone::Faint, &clock).plain("  ").put(tone, what).plain("  ");
+        self.sheet
+            .put(Tone::Faint, &clock)
+            .plain("  ")
+            .put(tone, what)
+            .plain("  ");
         self.sheet.line(Tone::Plain, text);
     }
 
     fn head(&mut self, at: &str, tone: Tone, who: &str) {
         let clock = time::clock(at, &self.zone);
-        self.sheet.put(Tone::Faint, &clock).plain("  ").line(tone, who);
+        self.sheet
+            .put(Tone::Faint, &clock)
+            .plain("  ")
+            .line(tone, who);
     }
 
     fn close(&mut self) {
@@ -126,7 +150,10 @@ fn content(block: &Value) -> String {
         Some("text") => block["text"].as_str().unwrap_or_default().to_owned(),
         Some("resource_link") => format!("[{}]", block["uri"].as_str().unwrap_or_default()),
         Some("resource") => {
-            format!("[{}]", block["resource"]["uri"].as_str().unwrap_or_default())
+            format!(
+                "[{}]",
+                block["resource"]["uri"].as_str().unwrap_or_default()
+            )
         }
         Some(other) => format!("[{other}]"),
         None => String::new(),
@@ -141,9 +168,7 @@ mod tests {
 
     #[test]
     fn pieces_become_one_text() {
-        let update = |update: Value| {
-            json!({ "method": "session/update", "params": { "sessionId": "s", "update": update } })
-        };
+        let update = |update: Value| json!({ "method": "session/update", "params": { "sessionId": "s", "update": update } });
         let piece = |text: &str| {
             update(json!({
                 "sessionUpdate": "agent_message_chunk",
@@ -158,12 +183,24 @@ mod tests {
             ("to_agent", prompt),
             ("from_agent", piece("I will")),
             ("from_agent", piece(" do it.\u{1b}[2J")),
-            ("from_agent", update(json!({ "sessionUpdate": "tool_call", "title": "Edit a.rs" }))),
-            ("from_agent", update(json!({ "sessionUpdate": "unheard_of" }))),
-            ("from_agent", json!({ "method": "fs/write_text_file", "params": { "path": "/w/a" } })),
+            (
+                "from_agent",
+                update(json!({ "sessionUpdate": "tool_call", "title": "Edit a.rs" })),
+            ),
+            (
+                "from_agent",
+                update(json!({ "sessionUpdate": "unheard_of" })),
+            ),
+            (
+                "from_agent",
+                json!({ "method": "fs/write_text_file", "params": { "path": "/w/a" } }),
+            ),
             ("to_agent", json!({ "id": 0, "result": null })),
             ("from_agent", piece("Done.")),
-            ("from_agent", json!({ "id": 3, "result": { "stopReason": "end_turn" } })),
+            (
+                "from_agent",
+                json!({ "id": 3, "result": { "stopReason": "end_turn" } }),
+            ),
             ("daemon", json!("the turn was interrupted")),
         ];
         let mut reader = Reader::new(false, TimeZone::UTC);
@@ -175,6 +212,18 @@ mod tests {
                 frame,
             });
         }
-        insta::assert_snapshot!(reader.finish().into_text(), @"");
+        insta::assert_snapshot!(reader.finish().into_text(), @r"
+        10:00:00  prompt
+        Do it.
+        Well.
+        10:00:01  agent
+        I will do it.␛[2J
+        10:00:03  tool  Edit a.rs
+        10:00:05  fs/write_text_file  /w/a
+        10:00:07  agent
+        Done.
+        10:00:08  turn ended  end_turn
+        10:00:09  spectask  the turn was interrupted
+        ");
     }
 }

@@ -37,10 +37,16 @@ pub(super) struct Branch<'a> {
 pub(super) fn branches(sessions: &[WorkSessionView]) -> Vec<Branch<'_>> {
     let mut lines = Vec::with_capacity(sessions.len());
     let known = |session: &&WorkSessionView| {
-        session.parent.as_ref().is_none_or(|parent| !sessions.iter().any(|s| s.id == *parent))
+        session
+            .parent
+            .as_ref()
+            .is_none_or(|parent| !sessions.iter().any(|s| s.id == *parent))
     };
     for root in sessions.iter().filter(known) {
-        lines.push(Branch { lead: String::new(), session: root });
+        lines.push(Branch {
+            lead: String::new(),
+            session: root,
+        });
         descend(sessions, root, "", &mut lines);
     }
     lines
@@ -52,8 +58,10 @@ fn descend<'a>(
     lead: &str,
     lines: &mut Vec<Branch<'a>>,
 ) {
-    let children: Vec<_> =
-        sessions.iter().filter(|session| session.parent.as_ref() == Some(&parent.id)).collect();
+    let children: Vec<_> = sessions
+        .iter()
+        .filter(|session| session.parent.as_ref() == Some(&parent.id))
+        .collect();
     for (index, child) in children.iter().enumerate() {
         // Parents form no cycle where they come from; a wrong answer must not hang this program.
         if lines.len() > sessions.len() {
@@ -64,7 +72,12 @@ fn descend<'a>(
             lead: format!("{lead}{}", if last { "└ " } else { "├ " }),
             session: child,
         });
-        descend(sessions, child, &format!("{lead}{}", if last { "  " } else { "│ " }), lines);
+        descend(
+            sessions,
+            child,
+            &format!("{lead}{}", if last { "  " } else { "│ " }),
+            lines,
+        );
     }
 }
 
@@ -97,26 +110,33 @@ impl Columns {
     /// Those that fit the lines.
     pub(super) fn new(branches: &[Branch<'_>]) -> Self {
         let width = console::measure_text_width;
-        let name = branches.iter().map(|branch| width(&branch.lead) + width(short(branch.session)));
-        let state = branches.iter().map(|branch| width(wording::session_state(branch.session).1));
-        Self { name: name.max().unwrap_or(0).min(36), state: state.max().unwrap_or(0) }
+        let name = branches
+            .iter()
+            .map(|branch| width(&branch.lead) + width(short(branch.session)));
+        let state = branches
+            .iter()
+            .map(|branch| width(wording::session_state(branch.session).1));
+        Self {
+            name: name.max().unwrap_or(0).min(36),
+            state: state.max().unwrap_or(0),
+        }
     }
 }
 
 /// Writes one session without the end of its line.
-pub(super) fn line(
-    sheet: &mut Sheet,
-    branch: &Branch<'_>,
-    columns: &Columns,
-    look: Look,
-) {
+pub(super) fn line(sheet: &mut Sheet, branch: &Branch<'_>, columns: &Columns, look: Look) {
     let session = branch.session;
     let (tone, mark) = wording::mark(session);
     let mark = look.spin.filter(|_| tone == Tone::Busy).unwrap_or(mark);
     let (state_tone, state) = wording::session_state(session);
-    let elapsed =
-        time::elapsed(session.started_at.as_deref(), session.ended_at.as_deref(), look.now);
-    let name = columns.name.saturating_sub(console::measure_text_width(&branch.lead));
+    let elapsed = time::elapsed(
+        session.started_at.as_deref(),
+        session.ended_at.as_deref(),
+        look.now,
+    );
+    let name = columns
+        .name
+        .saturating_sub(console::measure_text_width(&branch.lead));
     sheet
         .plain("  ")
         .put(Tone::Faint, &branch.lead)
@@ -128,7 +148,9 @@ pub(super) fn line(
         .plain("  ")
         .cell(Tone::Faint, &elapsed, 6);
     let used = 4 + columns.name + 2 + columns.state + 2 + 6 + 2;
-    let room = look.width.map_or(usize::MAX, |width| width.saturating_sub(used));
+    let room = look
+        .width
+        .map_or(usize::MAX, |width| width.saturating_sub(used));
     let text = detail(session);
     if !text.is_empty() && room >= STEP_WIDTH {
         sheet.plain("  ").plain(&fit(&one_line(&text), room));
@@ -158,6 +180,13 @@ pub(super) fn idle(sheet: &mut Sheet, task: &ImplementationTaskView, look: Look)
     if task.status == ImplementationTaskStatus::Blocked && !task.depends.is_empty() {
         text.push_str(&format!("  after {}", task.depends.join(", ")));
     }
-    let text = fit(&one_line(&text), look.width.map_or(usize::MAX, |w| w.saturating_sub(4)));
-    sheet.plain("  ").put(tone, mark).plain(" ").put(Tone::Faint, &text);
+    let text = fit(
+        &one_line(&text),
+        look.width.map_or(usize::MAX, |w| w.saturating_sub(4)),
+    );
+    sheet
+        .plain("  ")
+        .put(tone, mark)
+        .plain(" ")
+        .put(Tone::Faint, &text);
 }

@@ -28,7 +28,10 @@ mod tests {
     #[test]
     fn quotes_hold_words_together() {
         assert_eq!(split("less -FRX"), ["less", "-FRX"]);
-        assert_eq!(split(r#""C:\Program Files\e.exe" -w"#), [r"C:\Program Files\e.exe", "-w"]);
+        assert_eq!(
+            split(r#""C:\Program Files\e.exe" -w"#),
+            [r"C:\Program Files\e.exe", "-w"]
+        );
         assert_eq!(split("a 'b c'd ''"), ["a", "b cd", ""]);
         assert!(split("  ").is_empty());
     }

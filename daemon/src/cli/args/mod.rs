@@ -49,7 +49,13 @@ pub(super) struct Global {
     )]
     pub(super) color: ColorChoice,
     /// Act as if started in this folder
-    #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Global options")]
+    #[arg(
+        short = 'C',
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
     pub(super) project: Option<PathBuf>,
 }
 
@@ -76,10 +82,13 @@ pub(super) enum Command {
 `spectask review` shows what the agent wrote.")]
     New(NewArgs),
     /// List SpecTasks
-    #[command(visible_alias = "ls", after_help = "Examples:
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:
   spectask list             # of this repository
   spectask list --all       # of every repository
-  spectask list --json | jq '.tasks[].name'")]
+  spectask list --json | jq '.tasks[].name'"
+    )]
     List(ListArgs),
     /// Show a SpecTask: progress, sessions, what waits, what to do next
     #[command(after_help = "Examples:
@@ -265,19 +274,35 @@ mod tests {
 
     #[test]
     fn every_command_a_person_sees_has_an_example() {
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let name = command.get_name();
             assert!(help.contains("Example"), "{name}");
-            assert!(help.contains(&format!("spectask {name}")) || name == "example-agent", "{name}");
+            assert!(
+                help.contains(&format!("spectask {name}")) || name == "example-agent",
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_examples_are_commands_that_exist() {
         for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            for line in help.lines().map(str::trim).filter(|line| line.starts_with("spectask ")) {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            for line in help
+                .lines()
+                .map(str::trim)
+                .filter(|line| line.starts_with("spectask "))
+            {
                 let line = line.split(['|', '<', '>']).next().unwrap_or_default();
                 let line = line.split("  #").next().unwrap_or_default();
                 let words = super::super::words::split(line);

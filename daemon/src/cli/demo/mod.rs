@@ -38,14 +38,21 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
     let dir = sample::choose_dir(&ctx.folder()?, args.dir)?;
     let agent = match args.agent {
         Some(agent) => agent,
-        None => EXAMPLE_AGENT.parse().map_err(|error| CliError::internal(format!("{error}")))?,
+        None => EXAMPLE_AGENT
+            .parse()
+            .map_err(|error| CliError::internal(format!("{error}")))?,
     };
     let stage = Stage { ctx };
 
-    stage.head("1. A sample repository", "A tiny shell project with a check of its own.")?;
+    stage.head(
+        "1. A sample repository",
+        "A tiny shell project with a check of its own.",
+    )?;
     sample::create(&dir)?;
     stage.show(|sheet| {
-        sheet.plain("  ").line(Tone::Name, &dir.display().to_string());
+        sheet
+            .plain("  ")
+            .line(Tone::Name, &dir.display().to_string());
         for file in sample::FILES {
             sheet.plain("  ").line(Tone::Faint, file.path);
         }
@@ -70,7 +77,13 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
          approves for you.",
     )?;
     stage.command(&format!("spectask review {}", task.name))?;
-    let seen = daemon.call(ReviewGet, ReviewParams { task: reference.clone(), revision: None });
+    let seen = daemon.call(
+        ReviewGet,
+        ReviewParams {
+            task: reference.clone(),
+            revision: None,
+        },
+    );
     let seen = seen.await?;
     stage.show(|sheet| {
         review::summary(sheet, &seen);
@@ -78,7 +91,14 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
         excerpt(sheet, &seen);
     })?;
     stage.command(&format!("spectask approve {}", task.name))?;
-    let overview = daemon.call(SpecTaskGet, TaskParams { task: reference.clone() }).await?;
+    let overview = daemon
+        .call(
+            SpecTaskGet,
+            TaskParams {
+                task: reference.clone(),
+            },
+        )
+        .await?;
     let params = ApproveParams {
         task: reference.clone(),
         revision: seen.revision,
@@ -95,14 +115,16 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
         "Each runs its own agent in a worktree of its own, in the order of their dependencies; \
          what passes the project's check is merged and ticked.",
     )?;
-    let followed =
-        watch::follow(ctx, daemon, reference.clone(), Goal::Work, overview.seq).await?;
+    let followed = watch::follow(ctx, daemon, reference.clone(), Goal::Work, overview.seq).await?;
     let daemon = followed.daemon;
     if followed.exit != Exit::Good {
         return stage.stopped(&dir, &task.name, followed.exit);
     }
 
-    stage.head("5. One branch with the result", "Your checkout was not touched.")?;
+    stage.head(
+        "5. One branch with the result",
+        "Your checkout was not touched.",
+    )?;
     let done = result(&stage, &daemon, &dir, &reference).await?;
     if ctx.json {
         ctx.print_json_line(&json!({
@@ -119,13 +141,27 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
 
 async fn trust(stage: &Stage<'_>, daemon: &Daemon, dir: &Path) -> Result<(), CliError> {
     let cwd = utf8(dir)?;
-    let look = TrustParams { cwd: cwd.clone(), digest: None, revoke: false };
+    let look = TrustParams {
+        cwd: cwd.clone(),
+        digest: None,
+        revoke: false,
+    };
     let view = daemon.call(ProjectTrust, look).await?;
     let Some(digest) = view.digest else {
-        return Err(CliError::new(FailureKind::Internal, "the sample's .spectask.toml is not seen"));
+        return Err(CliError::new(
+            FailureKind::Internal,
+            "the sample's .spectask.toml is not seen",
+        ));
     };
     let view = daemon
-        .call(ProjectTrust, TrustParams { cwd, digest: Some(digest), revoke: false })
+        .call(
+            ProjectTrust,
+            TrustParams {
+                cwd,
+                digest: Some(digest),
+                revoke: false,
+            },
+        )
         .await?;
     stage.show(|sheet| {
         sheet.end().line(
@@ -137,11 +173,7 @@ async fn trust(stage: &Stage<'_>, daemon: &Daemon, dir: &Path) -> Result<(), Cli
     stage.command("spectask trust")
 }
 
-async fn create(
-    daemon: &Daemon,
-    dir: &Path,
-    agent: AgentName,
-) -> Result<SpecTaskView, CliError> {
+async fn create(daemon: &Daemon, dir: &Path, agent: AgentName) -> Result<SpecTaskView, CliError> {
     let params = CreateParams {
         cwd: utf8(dir)?,
         prompt: PROMPT.to_owned(),
@@ -165,14 +197,31 @@ async fn result(
     dir: &Path,
     task: &TaskRef,
 ) -> Result<SpecTaskView, CliError> {
-    let target = task.as_str().parse().map_err(|error| CliError::internal(format!("{error}")))?;
-    let changed = daemon.call(SpecTaskDiff, DiffParams { target, stat: true }).await?;
-    let how = |how| FinishParams { task: task.clone(), how, incomplete: false };
+    let target = task
+        .as_str()
+        .parse()
+        .map_err(|error| CliError::internal(format!("{error}")))?;
+    let changed = daemon
+        .call(SpecTaskDiff, DiffParams { target, stat: true })
+        .await?;
+    let how = |how| FinishParams {
+        task: task.clone(),
+        how,
+        incomplete: false,
+    };
     let checked = daemon.call(SpecTaskFinish, how(FinishHow::Check)).await?;
     stage.command(&format!("spectask diff {} --stat", checked.name))?;
     stage.show(|sheet| diff::stat(sheet, &changed))?;
     stage.command(&format!("git log --graph --oneline {}", checked.branch))?;
-    let log = ["log", "--graph", "--oneline", "--no-decorate", "--no-color", "-n", COMMITS];
+    let log = [
+        "log",
+        "--graph",
+        "--oneline",
+        "--no-decorate",
+        "--no-color",
+        "-n",
+        COMMITS,
+    ];
     let graph = sample::git(dir, &[&log[..], &[&checked.branch, "--"]].concat())?;
     stage.show(|sheet| {
         sheet.block(&indent(&graph));
@@ -188,7 +237,9 @@ async fn result(
 
 /// Writes the first lines of the requirements, so that a person sees what an agent wrote.
 fn excerpt(sheet: &mut Sheet, seen: &spectask_protocol::ReviewView) {
-    let Some(document) = seen.documents.first() else { return };
+    let Some(document) = seen.documents.first() else {
+        return;
+    };
     let criteria: Vec<&str> = document
         .text
         .lines()
@@ -198,7 +249,9 @@ fn excerpt(sheet: &mut Sheet, seen: &spectask_protocol::ReviewView) {
     if criteria.is_empty() {
         return;
     }
-    sheet.end().line(Tone::Strong, &format!("From {}", document.kind.file_name()));
+    sheet
+        .end()
+        .line(Tone::Strong, &format!("From {}", document.kind.file_name()));
     for line in criteria {
         sheet.plain("  ").line(Tone::Plain, line);
     }
@@ -211,14 +264,22 @@ fn afterwards(sheet: &mut Sheet, dir: &Path, task: &SpecTaskView) {
     let look = [
         (format!("cd {}", shell_word(&dir.display().to_string())), ""),
         ("spectask list".to_owned(), ""),
-        (format!("spectask show {name}"), "the sessions and what they did"),
-        (format!("spectask sessions log {}/1", task.number), "what agent and daemon said"),
+        (
+            format!("spectask show {name}"),
+            "the sessions and what they did",
+        ),
+        (
+            format!("spectask sessions log {}/1", task.number),
+            "what agent and daemon said",
+        ),
         (documents, "the ticked plan"),
         (format!("spectask diff {name}"), "every change"),
         (format!("git merge {}", task.branch), "take it"),
     ];
     commands(sheet, &look);
-    sheet.end().line(Tone::Strong, "Try next, in a repository of yours");
+    sheet
+        .end()
+        .line(Tone::Strong, "Try next, in a repository of yours");
     let next = [
         ("spectask agents".to_owned(), "which agents were found"),
         ("spectask new \"what you want\"".to_owned(), ""),
@@ -230,17 +291,26 @@ fn afterwards(sheet: &mut Sheet, dir: &Path, task: &SpecTaskView) {
 }
 
 fn commands(sheet: &mut Sheet, commands: &[(String, &str)]) {
-    let width = commands.iter().map(|(command, _)| console::measure_text_width(command)).max();
+    let width = commands
+        .iter()
+        .map(|(command, _)| console::measure_text_width(command))
+        .max();
     for (command, remark) in commands {
         sheet.plain("  ");
-        sheet.cell(Tone::Name, command, width.unwrap_or(0)).plain("  ");
+        sheet
+            .cell(Tone::Name, command, width.unwrap_or(0))
+            .plain("  ");
         sheet.line(Tone::Faint, remark);
     }
 }
 
 fn shell_word(text: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "/-_.\\:".contains(char);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn indent(text: &str) -> String {
@@ -255,7 +325,11 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn head(&self, title: &str, text: &str) -> Result<(), CliError> {
         self.show(|sheet| {
-            sheet.end().line(Tone::Strong, title).line(Tone::Faint, text).end();
+            sheet
+                .end()
+                .line(Tone::Strong, title)
+                .line(Tone::Faint, text)
+                .end();
         })
     }
 
@@ -276,9 +350,18 @@ impl Stage<'_> {
 
     fn stopped(&self, dir: &PathBuf, name: &str, exit: Exit) -> Result<Exit, CliError> {
         self.show(|sheet| {
-            let text = format!("The demo stops here; everything is left as it is in {}", dir.display());
+            let text = format!(
+                "The demo stops here; everything is left as it is in {}",
+                dir.display()
+            );
             sheet.end().line(Tone::Warn, &text);
-            show::next(sheet, &[format!("spectask show {name}"), format!("spectask watch {name}")]);
+            show::next(
+                sheet,
+                &[
+                    format!("spectask show {name}"),
+                    format!("spectask watch {name}"),
+                ],
+            );
         })?;
         Ok(exit)
     }

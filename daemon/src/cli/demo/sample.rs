@@ -88,10 +88,12 @@ pub(super) fn choose_dir(base: &Path, named: Option<PathBuf>) -> Result<PathBuf,
         1 => base.join("spectask-demo"),
         number => base.join(format!("spectask-demo-{number}")),
     });
-    free.into_iter().find(|dir| dir.symlink_metadata().is_err()).ok_or_else(|| {
-        CliError::new(FailureKind::Conflict, "there are too many demos here")
-            .hint("name a folder with `--dir`")
-    })
+    free.into_iter()
+        .find(|dir| dir.symlink_metadata().is_err())
+        .ok_or_else(|| {
+            CliError::new(FailureKind::Conflict, "there are too many demos here")
+                .hint("name a folder with `--dir`")
+        })
 }
 
 /// Creates the repository with its first commit.
@@ -107,7 +109,10 @@ pub(super) fn create(dir: &Path) -> Result<(), CliError> {
         fs::write(&path, file.text).map_err(io("write", path.display()))?;
     }
     // A person's templates, hooks and signing keys have no place in a sample.
-    git(dir, &["init", "--quiet", "--initial-branch=main", "--template="])?;
+    git(
+        dir,
+        &["init", "--quiet", "--initial-branch=main", "--template="],
+    )?;
     for (key, value) in [
         ("user.name", "SpecTask Demo"),
         ("user.email", "demo@spectask.invalid"),
@@ -117,7 +122,16 @@ pub(super) fn create(dir: &Path) -> Result<(), CliError> {
         git(dir, &["config", key, value])?;
     }
     git(dir, &["add", "--all"])?;
-    git(dir, &["commit", "--quiet", "--no-verify", "--message", "A tiny project"])?;
+    git(
+        dir,
+        &[
+            "commit",
+            "--quiet",
+            "--no-verify",
+            "--message",
+            "A tiny project",
+        ],
+    )?;
     Ok(())
 }
 
@@ -156,9 +170,15 @@ mod tests {
     #[test]
     fn a_folder_with_something_in_it_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        assert_eq!(choose_dir(base.path(), None).unwrap(), base.path().join("spectask-demo"));
+        assert_eq!(
+            choose_dir(base.path(), None).unwrap(),
+            base.path().join("spectask-demo")
+        );
         fs::create_dir(base.path().join("spectask-demo")).unwrap();
-        assert_eq!(choose_dir(base.path(), None).unwrap(), base.path().join("spectask-demo-2"));
+        assert_eq!(
+            choose_dir(base.path(), None).unwrap(),
+            base.path().join("spectask-demo-2")
+        );
         let named = |name: &str| choose_dir(base.path(), Some(name.into()));
         assert!(named("spectask-demo").is_ok(), "an empty folder is fine");
         fs::write(base.path().join("spectask-demo/x"), "").unwrap();
@@ -173,12 +193,24 @@ mod tests {
         let dir = base.path().join("demo");
         create(&dir).unwrap();
         assert_eq!(git(&dir, &["status", "--porcelain"]).unwrap(), "");
-        assert_eq!(git(&dir, &["log", "--format=%an"]).unwrap(), "SpecTask Demo\n");
-        let run = || Command::new("sh").arg("checks/run.sh").current_dir(&dir).output().unwrap();
+        assert_eq!(
+            git(&dir, &["log", "--format=%an"]).unwrap(),
+            "SpecTask Demo\n"
+        );
+        let run = || {
+            Command::new("sh")
+                .arg("checks/run.sh")
+                .current_dir(&dir)
+                .output()
+                .unwrap()
+        };
         let output = run();
         assert!(output.status.success(), "{output:?}");
         fs::create_dir_all(dir.join("features/x")).unwrap();
         fs::write(dir.join("features/x/check.sh"), "exit 1\n").unwrap();
-        assert!(!run().status.success(), "a failing check must fail the whole");
+        assert!(
+            !run().status.success(),
+            "a failing check must fail the whole"
+        );
     }
 }

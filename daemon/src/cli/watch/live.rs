@@ -57,7 +57,9 @@ impl Live {
             }
         }
         while self.rows.len() < lines.len() {
-            let row = self.bars.add(ProgressBar::new_spinner().with_style(self.style.clone()));
+            let row = self
+                .bars
+                .add(ProgressBar::new_spinner().with_style(self.style.clone()));
             self.rows.push(row);
         }
         for (row, line) in self.rows.iter().zip(lines) {
@@ -84,7 +86,15 @@ impl Live {
 /// Writes the tree as it stands in the end.
 pub(super) fn summary(sheet: &mut Sheet, overview: &SpecTaskOverview, width: Option<usize>) {
     header(sheet, overview);
-    tree::render(sheet, overview, Look { width, now: Timestamp::now(), spin: None });
+    tree::render(
+        sheet,
+        overview,
+        Look {
+            width,
+            now: Timestamp::now(),
+            spin: None,
+        },
+    );
 }
 
 /// The lines of the tree, at most so many: finished sessions make room for those that run.
@@ -98,12 +108,18 @@ fn lines(overview: &SpecTaskOverview, look: Look, rows: usize, color: bool) -> V
     add(&|sheet| header(sheet, overview));
     let branches = tree::branches(&overview.sessions);
     let columns = Columns::new(&branches);
-    let waiting: Vec<_> = overview.tasks.iter().filter(|task| task.session.is_none()).collect();
+    let waiting: Vec<_> = overview
+        .tasks
+        .iter()
+        .filter(|task| task.session.is_none())
+        .collect();
     let crowded = branches.len() + waiting.len() + 1 > rows;
     let shown: Vec<_> = branches
         .iter()
         .filter(|branch| {
-            !crowded || !branch.session.status.is_final() || branch.session.status == SessionStatus::Failed
+            !crowded
+                || !branch.session.status.is_final()
+                || branch.session.status == SessionStatus::Failed
         })
         .take(rows.saturating_sub(2))
         .collect();
@@ -126,7 +142,10 @@ fn lines(overview: &SpecTaskOverview, look: Look, rows: usize, color: bool) -> V
 fn header(sheet: &mut Sheet, overview: &SpecTaskOverview) {
     let task = &overview.task;
     let (tone, state) = wording::task_state(task);
-    sheet.put(Tone::Name, &task.name).plain("  ").put(tone, state);
+    sheet
+        .put(Tone::Name, &task.name)
+        .plain("  ")
+        .put(tone, state);
     let progress = task.progress;
     if progress.total > 0 {
         let percent = u64::from(progress.done) * 100 / u64::from(progress.total);
@@ -146,7 +165,11 @@ mod tests {
     use super::{super::super::fixtures, *};
 
     fn look(width: usize) -> Look {
-        Look { width: Some(width), now: fixtures::now(), spin: Some("⠋") }
+        Look {
+            width: Some(width),
+            now: fixtures::now(),
+            spin: Some("⠋"),
+        }
     }
 
     #[test]
@@ -161,10 +184,20 @@ mod tests {
         let mut overview =
             fixtures::overview(SpecTaskStatus::Implementation, vec![done, api, child]);
         overview.task.progress = Progress { done: 1, total: 3 };
-        overview.tasks =
-            vec![fixtures::work("4", "Page", ImplementationTaskStatus::Blocked, &["2"])];
+        overview.tasks = vec![fixtures::work(
+            "4",
+            "Page",
+            ImplementationTaskStatus::Blocked,
+            &["2"],
+        )];
         let text = lines(&overview, look(72), 20, false).join("\n");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        7-user-auth  at work  ██████░░░░░░░░░░░░░░ 1/3 33 %
+          ✓ 01-schema       merged, unverified  1m00s   schema
+          ⠋ 02-backend-api  agent at work       2m00s   Edit src/auth.rs and th…
+          └ ⠋ 03-audit      agent at work       2m00s   audit
+          · 4. Page  after 2
+        ");
     }
 
     #[test]
@@ -176,7 +209,13 @@ mod tests {
         let overview = fixtures::overview(SpecTaskStatus::Implementation, sessions);
         let lines = lines(&overview, look(72), 8, false);
         assert!(lines.len() <= 8, "{lines:#?}");
-        assert!(lines.iter().any(|line| line.contains("21-running")), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.contains("20 more")), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.contains("21-running")),
+            "{lines:#?}"
+        );
+        assert!(
+            lines.iter().any(|line| line.contains("20 more")),
+            "{lines:#?}"
+        );
     }
 }

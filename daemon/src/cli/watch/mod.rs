@@ -46,8 +46,6 @@ const RECONNECT: Duration = Duration::from_secs(15);
 pub(super) struct Followed {
     /// For the shell.
     pub(super) exit: Exit,
-    /// The last state.
-    pub(super) overview: SpecTaskOverview,
     /// The connection, perhaps a new one.
     pub(super) daemon: Daemon,
 }
@@ -56,7 +54,9 @@ pub(super) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, CliError
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::OPEN).await?;
     let overview = daemon.call(SpecTaskGet, TaskParams { task }).await?;
-    let from = args.from.map_or(overview.seq, |from| from.saturating_sub(1));
+    let from = args
+        .from
+        .map_or(overview.seq, |from| from.saturating_sub(1));
     let task = overview.task.id.into();
     Ok(follow(ctx, daemon, task, Goal::Watch, from).await?.exit)
 }
@@ -74,7 +74,13 @@ pub(super) async fn follow(
     after: u64,
 ) -> Result<Followed, CliError> {
     let mut view = View::new(ctx);
-    let mut follower = Follower { ctx, daemon, task, last: after, seen: Vec::new() };
+    let mut follower = Follower {
+        ctx,
+        daemon,
+        task,
+        last: after,
+        seen: Vec::new(),
+    };
     let mut events = follower.subscribe().await?;
     let mut quiet: Option<(Instant, u64)> = None;
     loop {
@@ -103,12 +109,18 @@ pub(super) async fn follow(
                 view.event(&event, &overview)?;
             }
             view.end(&overview, exit, reason)?;
-            return Ok(Followed { exit, overview, daemon: follower.daemon });
+            return Ok(Followed {
+                exit,
+                daemon: follower.daemon,
+            });
         }
         let idle = quiet.is_none() && verdict::verdict(&overview, goal) == Verdict::Idle;
         if !follower.wait(&mut events, idle).await? {
             view.interrupted(&overview.task.name);
-            return Ok(Followed { exit: Exit::Interrupted, overview, daemon: follower.daemon });
+            return Ok(Followed {
+                exit: Exit::Interrupted,
+                daemon: follower.daemon,
+            });
         }
     }
 }
@@ -124,7 +136,10 @@ struct Follower<'a> {
 
 impl Follower<'_> {
     async fn subscribe(&self) -> Result<Subscription<Event>, CliError> {
-        let params = EventsParams { after: self.last, task: Some(self.task.clone()) };
+        let params = EventsParams {
+            after: self.last,
+            task: Some(self.task.clone()),
+        };
         self.daemon.subscribe_events(params).await
     }
 
@@ -134,7 +149,9 @@ impl Follower<'_> {
         events: &mut Subscription<Event>,
     ) -> Result<SpecTaskOverview, CliError> {
         loop {
-            let params = TaskParams { task: self.task.clone() };
+            let params = TaskParams {
+                task: self.task.clone(),
+            };
             match self.daemon.call(SpecTaskGet, params).await {
                 Err(error) if error.kind() == Some(FailureKind::Unavailable) => {
                     self.reconnect(events).await?;
@@ -158,9 +175,14 @@ impl Follower<'_> {
     async fn rest(&mut self) -> Result<Vec<Event>, CliError> {
         let mut rest = Vec::new();
         loop {
-            let params = EventsParams { after: self.last, task: Some(self.task.clone()) };
+            let params = EventsParams {
+                after: self.last,
+                task: Some(self.task.clone()),
+            };
             let events = self.daemon.call(EventsList, params).await?.events;
-            let Some(newest) = events.iter().map(|event| event.seq).max() else { return Ok(rest) };
+            let Some(newest) = events.iter().map(|event| event.seq).max() else {
+                return Ok(rest);
+            };
             if newest <= self.last {
                 return Ok(rest);
             }
@@ -208,7 +230,10 @@ impl Follower<'_> {
                     FailureKind::Unavailable,
                     "the daemon stopped while this command was waiting",
                 )
-                .hint(format!("`spectask watch {}` starts it again and work goes on", self.task)));
+                .hint(format!(
+                    "`spectask watch {}` starts it again and work goes on",
+                    self.task
+                )));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -225,7 +250,11 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(ctx: &'a Context) -> Self {
         let live = (ctx.terminal && !ctx.json).then(|| Live::new(ctx.color));
-        Self { ctx, zone: TimeZone::system(), live }
+        Self {
+            ctx,
+            zone: TimeZone::system(),
+            live,
+        }
     }
 
     fn event(&mut self, event: &Event, overview: &SpecTaskOverview) -> Result<(), CliError> {
@@ -285,7 +314,9 @@ impl<'a> View<'a> {
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.ctx.note(&format!("The work goes on. Look again: spectask watch {name}"));
+        self.ctx.note(&format!(
+            "The work goes on. Look again: spectask watch {name}"
+        ));
     }
 }
 
@@ -294,10 +325,18 @@ fn ending(sheet: &mut Sheet, overview: &SpecTaskOverview, exit: Exit, reason: &s
     let tone = match exit {
         Exit::Good => Tone::Good,
         Exit::WaitsForPerson | Exit::Interrupted => Tone::Warn,
-        Exit::Failed | Exit::Unusable => Tone::Bad,
+        Exit::Failed => Tone::Bad,
     };
-    sheet.put(Tone::Name, &overview.task.name).plain(": ").line(tone, reason);
-    if let Some(error) = overview.task.error.as_ref().filter(|_| exit == Exit::Failed) {
+    sheet
+        .put(Tone::Name, &overview.task.name)
+        .plain(": ")
+        .line(tone, reason);
+    if let Some(error) = overview
+        .task
+        .error
+        .as_ref()
+        .filter(|_| exit == Exit::Failed)
+    {
         sheet.block(&format!("{error}\n"));
     }
     show::waits(sheet, overview);

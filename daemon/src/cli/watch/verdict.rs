@@ -34,7 +34,10 @@ pub(super) fn verdict(overview: &SpecTaskOverview, goal: Goal) -> Verdict {
     let task = &overview.task;
     match task.status {
         S::SpecReview if goal == Goal::Work => {
-            return Verdict::Ended(Exit::WaitsForPerson, "the documents have to be reviewed again");
+            return Verdict::Ended(
+                Exit::WaitsForPerson,
+                "the documents have to be reviewed again",
+            );
         }
         S::SpecReview => return Verdict::Ended(Exit::Good, "the documents are ready for review"),
         S::ImplementationReview => {
@@ -89,11 +92,17 @@ mod tests {
         };
         assert_eq!(code(SpecTaskStatus::SpecReview, Goal::Review), Some(0));
         assert_eq!(code(SpecTaskStatus::SpecReview, Goal::Work), Some(7));
-        assert_eq!(code(SpecTaskStatus::ImplementationReview, Goal::Work), Some(0));
+        assert_eq!(
+            code(SpecTaskStatus::ImplementationReview, Goal::Work),
+            Some(0)
+        );
         assert_eq!(code(SpecTaskStatus::SpecFailed, Goal::Review), Some(1));
         assert_eq!(code(SpecTaskStatus::Backlog, Goal::Watch), Some(7));
         assert_eq!(code(SpecTaskStatus::SpecApproved, Goal::Work), None);
-        assert_eq!(end(SpecTaskStatus::Implementation, Goal::Work), Verdict::Idle);
+        assert_eq!(
+            end(SpecTaskStatus::Implementation, Goal::Work),
+            Verdict::Idle
+        );
     }
 
     #[test]
@@ -101,13 +110,19 @@ mod tests {
         let blocked = fixtures::session(1, "a", Status::Blocked);
         let active = fixtures::session(2, "b", Status::Active);
         let of = |sessions| {
-            verdict(&fixtures::overview(SpecTaskStatus::Implementation, sessions), Goal::Work)
+            verdict(
+                &fixtures::overview(SpecTaskStatus::Implementation, sessions),
+                Goal::Work,
+            )
         };
         assert_eq!(of(vec![blocked.clone(), active.clone()]), Verdict::Running);
         assert!(matches!(of(vec![blocked]), Verdict::Stuck(_)));
         let mut asks = active;
-        asks.waiting =
-            Some(Waiting { kind: WaitKind::Permission, text: String::new(), hint: None });
+        asks.waiting = Some(Waiting {
+            kind: WaitKind::Permission,
+            text: String::new(),
+            hint: None,
+        });
         assert!(matches!(of(vec![asks]), Verdict::Stuck(_)));
         let mut paused = fixtures::overview(SpecTaskStatus::Implementation, vec![]);
         paused.task.paused = true;
