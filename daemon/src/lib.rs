@@ -1,14 +1,24 @@
 //! The SpecTask daemon and its command line, in rooms. A room imports only rooms of a lower floor;
 //! `ARCHITECTURE.md` shows the map and a test holds it.
 
-pub mod agents; // floor 4: agent processes over ACP
+// Floor 0: where everything lives.
+pub mod paths;
+// Floor 1: secrets out of text.
+pub mod redact;
+// Floor 2: the documents; SQLite; git.
+pub mod repo;
+pub mod spec;
+pub mod store;
+// Floor 3: commands and state machines.
+pub mod workflow;
+// Floor 4: agent processes over ACP; the configuration that names them.
+pub mod agents;
+pub mod config;
+// Floor 5: drivers.
+pub mod scheduler;
+// Floor 6: faces.
+pub mod example_agent;
+pub mod rpc;
+// Floor 7: assembly, and commands for people.
 pub mod cli;
-pub mod example_agent; // floor 6: an ACP agent without a model
-pub mod paths; // floor 0: where everything lives
-pub mod redact; // floor 1: secrets out of text
-pub mod repo; // floor 2: git
-pub mod rpc; // floor 6: JSON-RPC face
-pub mod scheduler; // floor 5: drivers
-pub mod spec; // floor 1: the documents
-pub mod store; // floor 2: SQLite
-pub mod workflow; // floor 3: commands and state machines // floor 7: commands for people
+pub mod daemon;

@@ -1,1 +1,19 @@
-//! The rpc room.
+//! The JSON-RPC face: every method of the protocol's table over the local socket.
+//!
+//! `serve` accepts connections and finds out each one's role; `register` ties handlers to the method
+//! table; `task`, `review`, `session`, `setup` and `system` hold the handlers; `view` shows rows of
+//! the store as the protocol's views. Handlers check nothing that `workflow` checks.
+
+mod error;
+mod register;
+mod review;
+mod role;
+mod serve;
+mod session;
+mod setup;
+mod system;
+mod task;
+mod view;
+
+pub use error::ServeError;
+pub use serve::{Server, socket_name};

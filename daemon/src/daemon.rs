@@ -1,0 +1,180 @@
+//! The daemon: one per data folder. Takes the lock, opens the store, cleans up after a crash, serves.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{Config, ConfigError},
+    paths::Paths,
+    rpc::{ServeError, Server},
+    scheduler::{self, Context},
+    store::{Store, StoreError},
+    workflow::WorkflowError,
+};
+
+/// The log of a daemon that runs for months stays readable: at this size it starts anew once.
+const LOG_LIMIT: u64 = 16 << 20;
+
+/// Running agents get this long to hear that they are cancelled.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another one has the data folder.
+    #[error("another daemon is at work in {0}")]
+    Running(PathBuf),
+    /// The data folder cannot be used.
+    #[error("cannot use {path}: {source}")]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration does not fit.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The clean-up after a crash failed.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowError),
+    /// The socket cannot be used.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The runtime cannot be made.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// Runs the daemon until it is told to stop. Prints `ready` as a line on standard output when its
+/// socket accepts; whoever started it waits for that.
+///
+/// # Errors
+/// When it cannot start; [`DaemonError::Running`] when another one has the data folder.
+pub fn run_blocking(paths: &Paths) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("spectask")
+        .enable_all()
+        .build()
+        .map_err(DaemonError::Runtime)?;
+    let result = runtime.block_on(run(paths));
+    // A blocked git command must not hold the end up.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn run(paths: &Paths) -> Result<(), DaemonError> {
+    let lock = lock(paths)?;
+    let config = Config::load(&paths.config_file);
+    log_to(paths, config.as_ref().map_or("info", |config| config.log.as_str()))?;
+    if let Err(error) = config {
+        // The daemon runs all the same, so that the person is told through the command line.
+        tracing::error!(%error, "the configuration cannot be used");
+    }
+    let store = Store::open(&paths.database())?;
+    let ctx = Context::new(store.clone(), paths.clone()).await?;
+    scheduler::recover(&ctx).await?;
+    let stop = CancellationToken::new();
+    let server = Server::bind(Arc::clone(&ctx), stop.clone())?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "started");
+    announce();
+    let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
+    tokio::spawn(stop_on_signal(stop.clone()));
+    server.run().await;
+    ctx.drain();
+    scheduler.abort();
+    // Aborting the scheduler drops its sessions, and with them their agents' process groups.
+    drop(tokio::time::timeout(GRACE, scheduler).await);
+    store.close().await;
+    tracing::info!("stopped");
+    drop(lock);
+    Ok(())
+}
+
+fn lock(paths: &Paths) -> Result<File, DaemonError> {
+    let folder = |source| DaemonError::Folder { path: paths.data_dir.clone(), source };
+    make_private(&paths.data_dir).map_err(folder)?;
+    let path = paths.lock_file();
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|source| DaemonError::Folder { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DaemonError::Running(paths.data_dir.clone())),
+        Err(TryLockError::Error(source)) => Err(DaemonError::Folder { path, source }),
+    }
+}
+
+#[cfg(unix)]
+fn make_private(folder: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &std::path::Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+fn log_to(paths: &Paths, filter: &str) -> Result<(), DaemonError> {
+    let path = paths.log_file();
+    let failed = |source| DaemonError::Folder { path: path.clone(), source };
+    if fs::metadata(&path).is_ok_and(|about| about.len() > LOG_LIMIT) {
+        fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;
+    }
+    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .finish();
+    // A second daemon in one process happens only in tests.
+    drop(tracing::subscriber::set_global_default(subscriber));
+    Ok(())
+}
+
+fn announce() {
+    let mut out = io::stdout().lock();
+    // Whoever started it may have gone.
+    drop(out.write_all(b"ready\n").and_then(|()| out.flush()));
+}
+
+#[cfg(unix)]
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be heard");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    stop.cancel();
+}
+
+#[cfg(not(unix))]
+async fn stop_on_signal(stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
+    }
+}

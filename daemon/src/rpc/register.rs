@@ -1,0 +1,169 @@
+//! Ties handlers to the method table: parameters and results have the table's types, the table says
+//! who may call.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jsonrpsee::{
+    Extensions, RpcModule,
+    types::Params,
+};
+use spectask_protocol::{
+    Access, EventsParams, Failure, FailureKind, METHODS, Method, Role,
+    method::{self, EVENTS_SUBSCRIBE},
+};
+
+use super::{error, review, serve::Face, session, setup, system, task};
+use crate::{store::Store, workflow::lookup::find_task};
+
+/// Events that a subscriber gets per look at the store.
+const EVENT_BATCH: u32 = 500;
+
+struct Registrar {
+    module: RpcModule<Arc<Face>>,
+}
+
+impl Registrar {
+    fn add<M, F, Fut>(mut self, _method: M, handler: F) -> Result<Self, error::ServeError>
+    where
+        M: Method,
+        F: Fn(Arc<Face>, Role, M::Params) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<M::Result, Failure>> + Send + 'static,
+        M::Result: Clone,
+    {
+        self.module
+            .register_async_method(M::NAME, move |params, face, extensions| {
+                let handler = handler.clone();
+                let face = Arc::clone(&face);
+                async move {
+                    let answer = match check::<M>(&params, &extensions) {
+                        Ok((role, params)) => handler(face, role, params).await,
+                        Err(failure) => Err(failure),
+                    };
+                    answer.map_err(|failure| {
+                        tracing::debug!(method = M::NAME, %failure, "refused");
+                        error::to_object(&failure)
+                    })
+                }
+            })
+            .map_err(|error| error::ServeError::Methods(error.to_string()))?;
+        Ok(self)
+    }
+}
+
+fn check<M: Method>(
+    params: &Params<'_>,
+    extensions: &Extensions,
+) -> Result<(Role, M::Params), Failure> {
+    let role = extensions.get::<Role>().copied().unwrap_or(Role::Agent);
+    if M::ACCESS == Access::Person && role == Role::Agent {
+        return Err(Failure::new(
+            FailureKind::Forbidden,
+            format!("{} is for persons; this connection comes from an agent's process", M::NAME),
+        )
+        .hint("a person decides: in a terminal of their own, not in an agent's"));
+    }
+    let params = params.parse::<M::Params>().map_err(|error| {
+        let text = error.data().map_or(error.message(), |data| data.get());
+        Failure::new(FailureKind::InvalidParams, format!("{}: {text}", M::NAME))
+    })?;
+    Ok((role, params))
+}
+
+/// All methods with their handlers.
+pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Arc<Face>>, error::ServeError> {
+    let registrar = Registrar { module: RpcModule::new(face) };
+    let mut module = registrar
+        .add(method::DaemonHello, system::hello)?
+        .add(method::DaemonStatus, system::status)?
+        .add(method::DaemonShutdown, system::shutdown)?
+        .add(method::DaemonDoctor, setup::doctor)?
+        .add(method::SpecTaskCreate, task::create)?
+        .add(method::SpecTaskListAll, task::list)?
+        .add(method::SpecTaskGet, task::get)?
+        .add(method::SpecTaskStart, task::start)?
+        .add(method::SpecTaskPause, task::pause)?
+        .add(method::SpecTaskResume, task::resume)?
+        .add(method::SpecTaskRetry, task::retry)?
+        .add(method::SpecTaskCancel, task::cancel)?
+        .add(method::SpecTaskDiff, task::diff)?
+        .add(method::SpecTaskFinish, task::finish)?
+        .add(method::SpecTaskArchive, task::archive)?
+        .add(method::ReviewGet, review::get)?
+        .add(method::ReviewApprove, review::approve)?
+        .add(method::ReviewRequestChanges, review::request_changes)?
+        .add(method::ReviewReject, review::reject)?
+        .add(method::ReviewEdit, review::edit)?
+        .add(method::WorkSessionListAll, session::list)?
+        .add(method::WorkSessionGet, session::get)?
+        .add(method::WorkSessionSpawn, session::spawn)?
+        .add(method::WorkSessionAcceptEmpty, session::accept_empty)?
+        .add(method::WorkSessionTranscript, session::transcript)?
+        .add(method::PermissionListAll, session::permissions)?
+        .add(method::PermissionAnswer, session::answer)?
+        .add(method::AgentListAll, setup::agents)?
+        .add(method::AgentAdd, setup::add_agent)?
+        .add(method::AgentTest, setup::test_agent)?
+        .add(method::AgentLogin, setup::login)?
+        .add(method::PromptListAll, setup::prompts)?
+        .add(method::ProjectTrust, setup::trust)?
+        .add(method::ConfigGet, setup::config)?
+        .add(method::EventsList, system::events)?
+        .module;
+    let (subscribe, event, unsubscribe) = EVENTS_SUBSCRIBE;
+    module
+        .register_subscription(subscribe, event, unsubscribe, |params, pending, face, _| async move {
+            let params = match params.parse::<EventsParams>() {
+                Ok(params) => params,
+                Err(error) => {
+                    pending.reject(error).await;
+                    return;
+                }
+            };
+            let sink = match pending.accept().await {
+                Ok(sink) => sink,
+                Err(_) => return,
+            };
+            follow(&face.ctx.store, params, sink).await;
+        })
+        .map_err(|error| error::ServeError::Methods(error.to_string()))?;
+    let handled: BTreeSet<_> = module.method_names().collect();
+    let missing: Vec<_> =
+        METHODS.iter().map(|method| method.name).filter(|name| !handled.contains(name)).collect();
+    if missing.is_empty() {
+        Ok(module)
+    } else {
+        Err(error::ServeError::Methods(format!("no handler for {}", missing.join(", "))))
+    }
+}
+
+/// Sends events from a number on, in order and without a gap, at the pace of the subscriber.
+async fn follow(store: &Store, params: EventsParams, sink: jsonrpsee::SubscriptionSink) {
+    let mut committed = store.committed();
+    let task = match &params.task {
+        Some(name) => match store.read(|read| find_task(read, name)) {
+            Ok(task) => Some(task.id),
+            Err(_) => return,
+        },
+        None => None,
+    };
+    let mut after = params.after;
+    loop {
+        committed.mark_unchanged();
+        loop {
+            let events = store.read(|read| read.events_after(after, task.as_ref(), EVENT_BATCH));
+            let Ok(events) = events else { return };
+            let Some(last) = events.last() else { break };
+            after = last.seq;
+            for event in events {
+                let Ok(message) = serde_json::value::to_raw_value(&event) else { return };
+                if sink.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::select! {
+            changed = committed.changed() => if changed.is_err() { return },
+            () = sink.closed() => return,
+        }
+    }
+}

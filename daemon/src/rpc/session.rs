@@ -1,0 +1,149 @@
+//! Work sessions and their questions.
+
+use std::{path::Path, sync::Arc};
+
+use spectask_protocol::{
+    Empty, Failure, FailureKind, PermissionAnswerParams, PermissionList, Role, SessionListParams,
+    SessionParams, SpawnParams, Transcript, TranscriptParams, WorkSessionList, WorkSessionView,
+};
+
+use super::{error, serve::Face, view};
+use crate::{
+    agents::PermissionAnswer,
+    repo::Repository,
+    store::{SessionRow, TaskRow},
+    workflow::{
+        WorkflowError,
+        lookup::{find_session, find_target, find_task, Target},
+        session, turn,
+    },
+};
+
+/// Entries of a transcript that are sent at once.
+const TRANSCRIPT_LIMIT: u32 = 1000;
+
+fn show(face: &Face, task: &TaskRow, row: &SessionRow) -> Result<WorkSessionView, Failure> {
+    face.ctx.store.read(|read| view::session(&face.ctx, read, task, row)).map_err(error::store)
+}
+
+pub(super) async fn list(
+    face: Arc<Face>,
+    _role: Role,
+    params: SessionListParams,
+) -> Result<WorkSessionList, Failure> {
+    let store = &face.ctx.store;
+    let project = match &params.cwd {
+        Some(cwd) => {
+            let repository = Repository::discover(Path::new(cwd)).map_err(error::repository)?;
+            let common = repository.common_dir().display().to_string();
+            let project = store.read(|read| read.project_of(&common)).map_err(error::store)?;
+            match project {
+                Some(project) => Some(project.id),
+                None => return Ok(WorkSessionList { sessions: Vec::new() }),
+            }
+        }
+        None => None,
+    };
+    let sessions = store.read(|read| -> Result<_, WorkflowError> {
+        let tasks = match &params.task {
+            Some(name) => vec![find_task(read, name)?],
+            None => read.tasks(project.as_ref(), false)?,
+        };
+        let mut views = Vec::new();
+        for task in &tasks {
+            for row in read.sessions(&task.id)? {
+                views.push(view::session(&face.ctx, read, task, &row)?);
+            }
+        }
+        Ok(views)
+    })?;
+    Ok(WorkSessionList { sessions })
+}
+
+pub(super) async fn get(
+    face: Arc<Face>,
+    _role: Role,
+    params: SessionParams,
+) -> Result<WorkSessionView, Failure> {
+    let (task, row) = face.ctx.store.read(|read| find_session(read, &params.session))?;
+    show(&face, &task, &row)
+}
+
+pub(super) async fn spawn(
+    face: Arc<Face>,
+    _role: Role,
+    params: SpawnParams,
+) -> Result<WorkSessionView, Failure> {
+    let store = &face.ctx.store;
+    let task = match store.read(|read| find_target(read, &params.target))? {
+        Target::Task(task) | Target::Session(task, _) => task,
+    };
+    face.ctx.environments.bring(&task.project, params.environment);
+    let redactor = face.ctx.redactor(&Default::default());
+    let description = redactor.text(&params.description).into_owned();
+    let row =
+        session::spawn(store, params.target, params.title, description, params.agent).await?;
+    show(&face, &task, &row)
+}
+
+pub(super) async fn accept_empty(
+    face: Arc<Face>,
+    _role: Role,
+    params: SessionParams,
+) -> Result<WorkSessionView, Failure> {
+    let row = session::accept_empty(&face.ctx.store, params.session.clone()).await?;
+    let (task, _) = face.ctx.store.read(|read| find_session(read, &params.session))?;
+    show(&face, &task, &row)
+}
+
+pub(super) async fn transcript(
+    face: Arc<Face>,
+    _role: Role,
+    params: TranscriptParams,
+) -> Result<Transcript, Failure> {
+    let (_, row) = face.ctx.store.read(|read| find_session(read, &params.session))?;
+    let limit = params.limit.unwrap_or(TRANSCRIPT_LIMIT).min(TRANSCRIPT_LIMIT);
+    let entries = face
+        .ctx
+        .store
+        .read(|read| read.transcript(&row.id, params.from, limit))
+        .map_err(error::store)?;
+    Ok(Transcript { entries })
+}
+
+pub(super) async fn permissions(
+    face: Arc<Face>,
+    _role: Role,
+    _params: Empty,
+) -> Result<PermissionList, Failure> {
+    let permissions =
+        face.ctx.store.read(|read| read.open_permissions(None)).map_err(error::store)?;
+    Ok(PermissionList { permissions })
+}
+
+pub(super) async fn answer(
+    face: Arc<Face>,
+    role: Role,
+    params: PermissionAnswerParams,
+) -> Result<PermissionList, Failure> {
+    let store = &face.ctx.store;
+    let open = store.read(|read| read.open_permissions(None)).map_err(error::store)?;
+    let asked = open.into_iter().find(|asked| asked.id == params.permission).ok_or_else(|| {
+        Failure::new(FailureKind::NotFound, "that question does not wait any more")
+            .hint("`spectask permissions` lists those that do")
+    })?;
+    let (answer, shown) = match &params.option {
+        Some(id) => match asked.options.iter().find(|option| option.id == *id) {
+            Some(option) => (PermissionAnswer::Selected(id.clone()), option.name.clone()),
+            None => {
+                let ids: Vec<_> = asked.options.iter().map(|option| option.id.as_str()).collect();
+                let text = format!("{id:?} is none of the answers: {}", ids.join(", "));
+                return Err(Failure::new(FailureKind::InvalidParams, text));
+            }
+        },
+        None => (PermissionAnswer::Cancelled, "cancelled".to_owned()),
+    };
+    turn::answered(store, params.permission.clone(), asked.session, shown).await?;
+    face.ctx.answer(&params.permission, answer);
+    permissions(face, role, Empty {}).await
+}
