@@ -101,13 +101,22 @@ impl ToRpcParams for Params {
 /// # Errors
 /// When it cannot be started or reached, or is newer than this program.
 pub(super) async fn connect_or_start(paths: &Paths) -> Result<Daemon, CliError> {
-    let transport = match open(paths).await? {
-        Some(transport) => transport,
-        None => start(paths).await?,
-    };
-    match greet(transport).await? {
-        Greeting::Fits(daemon) => Ok(*daemon),
-        Greeting::Older(daemon) => replace(paths, *daemon).await,
+    let begin = Instant::now();
+    loop {
+        let transport = match open(paths).await? {
+            Some(transport) => transport,
+            None => start(paths).await?,
+        };
+        match greet(transport).await {
+            Ok(Greeting::Fits(daemon)) => return Ok(*daemon),
+            Ok(Greeting::Older(daemon)) => return replace(paths, *daemon).await,
+            // It is stopping; when it is gone a new one starts.
+            Err(error)
+                if error.kind() == Some(FailureKind::Unavailable)
+                    && begin.elapsed() < STOP_TIMEOUT => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -90,6 +90,11 @@ impl CliError {
         }
     }
 
+    /// Whether its message has these words.
+    pub(super) fn says(&self, words: &str) -> bool {
+        matches!(self, Self::Failure(failure) if failure.message.contains(words))
+    }
+
     /// The number for the shell.
     pub(super) fn code(&self) -> u8 {
         match self.kind() {

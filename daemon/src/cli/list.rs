@@ -1,7 +1,7 @@
 //! `spectask list`: SpecTasks in a table.
 
 use jiff::Timestamp;
-use spectask_protocol::{FailureKind, ListParams, SpecTaskView, method::SpecTaskListAll};
+use spectask_protocol::{ListParams, SpecTaskView, method::SpecTaskListAll};
 
 use super::{
     args::ListArgs,
@@ -27,13 +27,8 @@ pub(super) async fn run(ctx: &Context, args: ListArgs) -> Result<Exit, CliError>
         .await;
     let list = match list {
         // Outside of a repository there is no project to limit the list to.
-        Err(error)
-            if !all
-                && matches!(
-                    error.kind(),
-                    Some(FailureKind::NotFound | FailureKind::InvalidParams)
-                ) =>
-        {
+        Err(error) if !all && error.says("not inside a git repository") => {
+            ctx.note("This is no git repository; these are the SpecTasks of all.");
             all = true;
             let params = ListParams {
                 cwd: None,

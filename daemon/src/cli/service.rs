@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use spectask_protocol::{DaemonView, FailureKind};
@@ -14,22 +14,47 @@ use super::{
     connect,
     context::{Context, write_out},
     error::{CliError, Exit, io},
+    launch,
     sheet::{Sheet, Tone, sanitize},
     time,
 };
+use crate::daemon::{self, DaemonError};
 
 /// How much of the end of the log is searched for lines.
 const LOG_END: u64 = 4 << 20;
 /// How often a followed log is looked at.
+/// How long another daemon may take to answer.
+const OTHER_READY: Duration = Duration::from_secs(30);
 const LOG_TICK: Duration = Duration::from_millis(200);
 
-/// Runs the daemon in this process until it is told to stop.
+/// Runs the daemon in this process until it is told to stop. While another one has the data folder,
+/// this one waits until that one answers, which is all that whoever started it wanted, or is gone.
 pub(super) fn run_here(ctx: &Context) -> Result<Exit, CliError> {
-    let _ = ctx;
-    Err(CliError::new(
-        FailureKind::Unavailable,
-        "this program was built without the daemon",
-    ))
+    let start = Instant::now();
+    loop {
+        match daemon::run_blocking(&ctx.paths) {
+            Ok(()) => return Ok(Exit::Good),
+            Err(DaemonError::Running(_)) if start.elapsed() < OTHER_READY => {}
+            Err(error) => {
+                return Err(CliError::new(FailureKind::Unavailable, error.to_string())
+                    .hint(format!("see {}", ctx.paths.log_file().display())));
+            }
+        }
+        let answers = super::block_on(async {
+            let other = connect::connect_if_running(&ctx.paths).await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(if other.is_some() {
+                Exit::Good
+            } else {
+                Exit::WaitsForPerson
+            })
+        });
+        if matches!(answers, Ok(Exit::Good)) {
+            launch::say("another daemon is running already");
+            write_out(&format!("{}\n", launch::READY))?;
+            return Ok(Exit::Good);
+        }
+    }
 }
 
 pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, CliError> {

@@ -49,6 +49,15 @@ pub(super) fn verdict(overview: &SpecTaskOverview, goal: Goal) -> Verdict {
         S::ImplementationFailed => return Verdict::Ended(Exit::Failed, "the work failed"),
         S::Cancelled => return Verdict::Ended(Exit::Failed, "cancelled"),
         S::Backlog => return Verdict::Ended(Exit::WaitsForPerson, "waits to be started"),
+        // The daemon offers to start what nobody asked it to start.
+        S::QueuedImplementation
+            if overview
+                .next
+                .iter()
+                .any(|next| next.starts_with("spectask start ")) =>
+        {
+            return Verdict::Ended(Exit::WaitsForPerson, "waits to be started");
+        }
         S::QueuedSpecGeneration
         | S::SpecGeneration
         | S::SpecRevision
