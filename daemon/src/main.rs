@@ -1,3 +1,7 @@
 //! The `spectask` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spectask::cli::main()
+}

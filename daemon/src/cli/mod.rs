@@ -1,1 +1,160 @@
-//! Commands for people.
+//! Commands for people: the only room that prints.
+//!
+//! [`main`] reads the command line ([`args`]), makes a [`context`] and runs one command. Commands talk
+//! to the daemon through the typed client over its local socket ([`connect`]), which is started when
+//! none answers ([`launch`]); `lint` needs none. What comes back is written on a [`sheet`], where all
+//! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
+//! live ([`watch`]). Only [`finish`] touches the person's repository, on their behalf.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "commands for people print; no other room does"
+)]
+
+mod admin;
+mod agents;
+mod args;
+mod choose;
+mod comments;
+mod connect;
+mod context;
+mod control;
+mod decide;
+mod demo;
+mod diff;
+mod editor;
+mod error;
+mod findings;
+mod finish;
+#[cfg(test)]
+mod fixtures;
+mod launch;
+mod lint;
+mod list;
+mod new;
+mod pager;
+mod review;
+mod service;
+mod sessions;
+mod sheet;
+mod show;
+mod table;
+mod time;
+mod transcript;
+mod tree;
+mod watch;
+mod wording;
+mod words;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser};
+
+use self::{
+    args::{Cli, Command, DaemonArgs, DaemonCommand},
+    context::Context,
+    error::{CliError, Exit},
+};
+
+/// Runs the command that the command line names.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed output takes nothing from them.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = cli.global.json;
+    let color = context::color(cli.global.color, io::stderr().is_terminal());
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if let Some(value) = error.json().filter(|_| json) {
+                let _ = context::write_out(&format!("{}\n", sheet::json_text(&value, false)));
+            } else {
+                let _ = io::stderr().write_all(error.render(color).as_bytes());
+            }
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, CliError> {
+    let ctx = Context::new(&cli.global)?;
+    match cli.command {
+        Command::Lint(args) => lint::run(&ctx, args),
+        Command::Daemon(DaemonArgs {
+            command: DaemonCommand::Run,
+        }) => service::run_here(&ctx),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "spectask", &mut text);
+            context::write_out(&String::from_utf8_lossy(&text))?;
+            Ok(Exit::Good)
+        }
+        Command::Openrpc => {
+            ctx.print_json(&spectask_protocol::method::open_rpc())?;
+            Ok(Exit::Good)
+        }
+        Command::ExampleAgent => block_on(example_agent()),
+        command => block_on(with_daemon(&ctx, command)),
+    }
+}
+
+/// Runs a command to its end. One thread is enough for a client, and quicker to start than many.
+fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(error::io("start", "the runtime"))?;
+    runtime.block_on(command)
+}
+
+async fn example_agent() -> Result<Exit, CliError> {
+    let ended = crate::example_agent::run().await;
+    ended.map_err(|error| CliError::internal(error.to_string()))?;
+    Ok(Exit::Good)
+}
+
+async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::New(args) => new::run(ctx, args).await,
+        Command::List(args) => list::run(ctx, args).await,
+        Command::Show(args) => show::run(ctx, args).await,
+        Command::Watch(args) => watch::run(ctx, args).await,
+        Command::Review(args) => review::run(ctx, args).await,
+        Command::Approve(args) => decide::approve(ctx, args).await,
+        Command::RequestChanges(args) => decide::request_changes(ctx, args).await,
+        Command::Reject(args) => decide::reject(ctx, args).await,
+        Command::Edit(args) => decide::edit(ctx, args).await,
+        Command::Start(args) => control::start(ctx, args).await,
+        Command::Pause(args) => control::pause(ctx, args).await,
+        Command::Resume(args) => control::resume(ctx, args).await,
+        Command::Retry(args) => control::retry(ctx, args).await,
+        Command::Cancel(args) => control::cancel(ctx, args).await,
+        Command::Spawn(args) => control::spawn(ctx, args).await,
+        Command::AcceptEmpty(args) => control::accept_empty(ctx, args).await,
+        Command::Sessions(args) => sessions::run(ctx, args).await,
+        Command::Permissions(args) => admin::permissions(ctx, args).await,
+        Command::Agents(args) => agents::run(ctx, args).await,
+        Command::Prompts(args) => admin::prompts(ctx, args).await,
+        Command::Trust(args) => admin::trust(ctx, args).await,
+        Command::Diff(args) => diff::run(ctx, args).await,
+        Command::Finish(args) => finish::run(ctx, args).await,
+        Command::Config(args) => admin::config(ctx, args).await,
+        Command::Doctor => admin::doctor(ctx).await,
+        Command::Daemon(args) => service::run(ctx, args.command).await,
+        Command::Demo(args) => demo::run(ctx, args).await,
+        Command::Lint(_)
+        | Command::Completions { .. }
+        | Command::Openrpc
+        | Command::ExampleAgent => Err(CliError::internal("this command needs no daemon")),
+    }
+}

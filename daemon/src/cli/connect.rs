@@ -1,0 +1,432 @@
+//! The connection to the daemon: JSON-RPC over a WebSocket on the local socket.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use interprocess::local_socket::{
+    GenericFilePath, ToFsName,
+    tokio::{Stream, prelude::*},
+};
+use jsonrpsee::{
+    client_transport::ws::WsTransportClientBuilder,
+    core::{
+        ClientError, JsonRawValue,
+        client::{Client as RpcClient, ClientBuilder, ClientT, Subscription, SubscriptionClientT},
+        traits::ToRpcParams,
+    },
+};
+use serde_json::Value;
+use spectask_protocol::{
+    Client, DaemonView, Event, EventsParams, Failure, FailureKind, HelloParams, Method,
+    PROTOCOL_VERSION, ShutdownParams, Transport, method,
+};
+
+use super::{error::CliError, launch};
+use crate::paths::Paths;
+
+/// The largest message either side sends: a diff, or the documents of a review.
+const MESSAGE_LIMIT: u32 = 256 << 20;
+/// A login waits for a person in a browser.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How long a daemon may take to let go of its socket once it has nothing to do.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection whose versions have been compared.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    client: Client<LocalTransport>,
+    /// What the daemon said of itself when the connection was opened.
+    pub(super) view: DaemonView,
+}
+
+impl Daemon {
+    /// Calls a method.
+    ///
+    /// # Errors
+    /// The daemon's failure.
+    pub(super) async fn call<M: Method>(
+        &self,
+        method: M,
+        params: M::Params,
+    ) -> Result<M::Result, CliError> {
+        Ok(self.client.call(method, params).await?)
+    }
+
+    /// Follows events from a number on.
+    ///
+    /// # Errors
+    /// The daemon's failure.
+    pub(super) async fn subscribe_events(
+        &self,
+        params: EventsParams,
+    ) -> Result<Subscription<Event>, CliError> {
+        let (subscribe, _, unsubscribe) = method::EVENTS_SUBSCRIBE;
+        let params = serde_json::to_value(params)
+            .map_err(|error| CliError::internal(format!("{subscribe}: {error}")))?;
+        let client = &self.client.transport().client;
+        client
+            .subscribe(subscribe, Params(params), unsubscribe)
+            .await
+            .map_err(|error| failure(subscribe, error).into())
+    }
+}
+
+/// Carries calls over the local socket.
+#[derive(Debug)]
+struct LocalTransport {
+    client: RpcClient,
+}
+
+impl Transport for LocalTransport {
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
+        self.client
+            .request(method, Params(params))
+            .await
+            .map_err(|error| failure(method, error))
+    }
+}
+
+struct Params(Value);
+
+impl ToRpcParams for Params {
+    fn to_rpc_params(self) -> Result<Option<Box<JsonRawValue>>, serde_json::Error> {
+        serde_json::value::to_raw_value(&self.0).map(Some)
+    }
+}
+
+/// The daemon of these paths; started when none answers, replaced when it is older.
+///
+/// # Errors
+/// When it cannot be started or reached, or is newer than this program.
+pub(super) async fn connect_or_start(paths: &Paths) -> Result<Daemon, CliError> {
+    let begin = Instant::now();
+    loop {
+        let transport = match open(paths).await? {
+            Some(transport) => transport,
+            None => start(paths).await?,
+        };
+        match greet(transport).await {
+            Ok(Greeting::Fits(daemon)) => return Ok(*daemon),
+            Ok(Greeting::Older(daemon)) => return replace(paths, *daemon).await,
+            // It is stopping; when it is gone a new one starts.
+            Err(error)
+                if error.kind() == Some(FailureKind::Unavailable)
+                    && begin.elapsed() < STOP_TIMEOUT => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The daemon of these paths if it runs, whatever its version.
+///
+/// # Errors
+/// When its socket may not be opened, or it does not answer.
+pub(super) async fn connect_if_running(paths: &Paths) -> Result<Option<Daemon>, CliError> {
+    let Some(transport) = open(paths).await? else {
+        return Ok(None);
+    };
+    let client = Client::new(transport);
+    let view = client
+        .call(method::DaemonStatus, spectask_protocol::Empty {})
+        .await?;
+    Ok(Some(Daemon { client, view }))
+}
+
+/// Asks the daemon to stop and waits until its socket is gone.
+///
+/// # Errors
+/// When it refuses, or is still there after a while though no turn runs.
+pub(super) async fn stop(paths: &Paths, daemon: Daemon, drain: bool) -> Result<(), CliError> {
+    let pid = daemon.view.pid;
+    let asked = daemon
+        .call(method::DaemonShutdown, ShutdownParams { drain })
+        .await;
+    match asked {
+        // A daemon that stops at once may close the connection before it answers.
+        Err(error) if error.kind() != Some(FailureKind::Unavailable) => return Err(error),
+        _ => drop(daemon),
+    }
+    let start = Instant::now();
+    loop {
+        match connect_if_running(paths).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(other)) if other.view.pid != pid => return Ok(()),
+            Ok(Some(_)) if drain => {}
+            Ok(Some(_)) | Err(_) if start.elapsed() < STOP_TIMEOUT => {}
+            Ok(Some(_)) | Err(_) => {
+                return Err(CliError::new(
+                    FailureKind::Unavailable,
+                    format!("the daemon (process {pid}) does not stop"),
+                )
+                .hint(format!("see {}", paths.log_file().display())));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Opens a connection; none when no daemon listens.
+async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliError> {
+    let socket = paths.socket();
+    let name = socket
+        .as_path()
+        .to_fs_name::<GenericFilePath>()
+        .map_err(|error| unreachable_socket(paths, &error))?;
+    let stream = match Stream::connect(name).await {
+        Ok(stream) => stream,
+        Err(error) if nobody_listens(&error) => return Ok(None),
+        Err(error) => return Err(unreachable_socket(paths, &error)),
+    };
+    let url = "ws://localhost/rpc"
+        .parse()
+        .map_err(|error| CliError::internal(format!("cannot make the address: {error}")))?;
+    let transport = WsTransportClientBuilder::default()
+        .max_request_size(MESSAGE_LIMIT)
+        .max_response_size(MESSAGE_LIMIT)
+        .connection_timeout(Duration::from_secs(10))
+        .build_with_stream(url, stream)
+        .await;
+    match transport {
+        Ok((sender, receiver)) => {
+            let client = ClientBuilder::default()
+                .request_timeout(REQUEST_TIMEOUT)
+                .max_buffer_capacity_per_subscription(16 * 1024)
+                .build_with_tokio(sender, receiver);
+            Ok(Some(LocalTransport { client }))
+        }
+        // It stopped between the connection and the handshake.
+        Err(jsonrpsee::client_transport::ws::WsHandshakeError::Io(error))
+            if nobody_listens(&error) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(CliError::new(
+            FailureKind::Unavailable,
+            format!(
+                "the daemon at {} does not answer: {error}",
+                socket.display()
+            ),
+        )
+        .hint(format!("see {}", paths.log_file().display()))),
+    }
+}
+
+async fn start(paths: &Paths) -> Result<LocalTransport, CliError> {
+    launch::daemon(paths).await?;
+    open(paths).await?.ok_or_else(|| {
+        CliError::new(
+            FailureKind::Unavailable,
+            "the daemon started and was gone at once",
+        )
+        .hint(format!("see {}", paths.log_file().display()))
+    })
+}
+
+enum Greeting {
+    Fits(Box<Daemon>),
+    Older(Box<Daemon>),
+}
+
+/// Compares versions.
+async fn greet(transport: LocalTransport) -> Result<Greeting, CliError> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let client = Client::new(transport);
+    let hello = HelloParams {
+        protocol: PROTOCOL_VERSION,
+        version: ours.to_owned(),
+        client: "cli".to_owned(),
+    };
+    let view = match client.call(method::DaemonHello, hello).await {
+        Ok(view) => view,
+        // A daemon that speaks another protocol still tells how it is.
+        Err(error) if error.kind == FailureKind::VersionMismatch => {
+            match client
+                .call(method::DaemonStatus, spectask_protocol::Empty {})
+                .await
+            {
+                Ok(view) => view,
+                Err(_) => return Err(error.into()),
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match compare(&view, ours) {
+        Age::Same => Ok(Greeting::Fits(Box::new(Daemon { client, view }))),
+        Age::Older => Ok(Greeting::Older(Box::new(Daemon { client, view }))),
+        Age::Newer => Err(CliError::new(
+            FailureKind::VersionMismatch,
+            format!(
+                "the daemon that runs is SpecTask {}, this is {ours}",
+                view.version
+            ),
+        )
+        .hint(
+            "update this program, or stop the daemon with the newer one: `spectask daemon stop`",
+        )),
+    }
+}
+
+async fn replace(paths: &Paths, older: Daemon) -> Result<Daemon, CliError> {
+    launch::say(&format!(
+        "the daemon is SpecTask {}; it is replaced by {}{}",
+        older.view.version,
+        env!("CARGO_PKG_VERSION"),
+        if older.view.active_sessions > 0 {
+            " when its running turns have ended"
+        } else {
+            ""
+        }
+    ));
+    stop(paths, older, true).await?;
+    // Another client may have started a daemon of its own meanwhile.
+    let transport = match open(paths).await? {
+        Some(transport) => transport,
+        None => start(paths).await?,
+    };
+    match greet(transport).await? {
+        Greeting::Fits(daemon) => Ok(*daemon),
+        Greeting::Older(daemon) => Err(CliError::new(
+            FailureKind::VersionMismatch,
+            format!(
+                "a daemon of SpecTask {} keeps starting",
+                daemon.view.version
+            ),
+        )
+        .hint("several versions of SpecTask are in use at the same time; remove the older one")),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Age {
+    Older,
+    Same,
+    Newer,
+}
+
+fn compare(view: &DaemonView, ours: &str) -> Age {
+    use std::cmp::Ordering;
+    let order = view
+        .protocol
+        .cmp(&PROTOCOL_VERSION)
+        .then_with(|| numbers(&view.version).cmp(&numbers(ours)));
+    match order {
+        Ordering::Less => Age::Older,
+        Ordering::Equal => Age::Same,
+        Ordering::Greater => Age::Newer,
+    }
+}
+
+/// `1.2.3-rc.1` as numbers; what follows the third is not compared.
+fn numbers(version: &str) -> [u32; 3] {
+    let mut parts = version
+        .split(['.', '-', '+'])
+        .map(|part| part.parse().unwrap_or(0));
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::BrokenPipe
+            | Kind::UnexpectedEof
+    )
+}
+
+fn unreachable_socket(paths: &Paths, error: &io::Error) -> CliError {
+    CliError::new(
+        FailureKind::Unavailable,
+        format!(
+            "cannot open the daemon's socket {}: {error}",
+            paths.socket().display()
+        ),
+    )
+    .hint("it belongs to the user who started the daemon; SPECTASK_DATA_DIR names another folder")
+}
+
+fn failure(method: &str, error: ClientError) -> Failure {
+    match error {
+        ClientError::Call(error) => {
+            let data = error
+                .data()
+                .and_then(|data| serde_json::from_str(data.get()).ok());
+            data.unwrap_or_else(|| {
+                Failure::new(FailureKind::from_code(error.code()), error.message())
+            })
+        }
+        ClientError::RestartNeeded(_)
+        | ClientError::Transport(_)
+        | ClientError::ServiceDisconnect => Failure::new(
+            FailureKind::Unavailable,
+            "the connection to the daemon was lost",
+        )
+        .hint("work goes on when the daemon starts again: `spectask list`"),
+        ClientError::RequestTimeout => Failure::new(
+            FailureKind::Unavailable,
+            format!("the daemon does not answer {method}"),
+        ),
+        other => Failure::new(FailureKind::Internal, format!("{method}: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonrpsee::types::ErrorObjectOwned;
+    use spectask_protocol::Role;
+
+    use super::*;
+
+    fn view(version: &str, protocol: u32) -> DaemonView {
+        DaemonView {
+            version: version.into(),
+            protocol,
+            pid: 1,
+            uptime: 0,
+            socket: String::new(),
+            data_dir: String::new(),
+            config_file: String::new(),
+            log_file: String::new(),
+            role: Role::Person,
+            active_sessions: 0,
+        }
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(
+            compare(&view("0.9.0", PROTOCOL_VERSION), "0.10.0"),
+            Age::Older
+        );
+        assert_eq!(
+            compare(&view("0.10.0", PROTOCOL_VERSION), "0.10.0"),
+            Age::Same
+        );
+        assert_eq!(
+            compare(&view("0.10.1", PROTOCOL_VERSION), "0.10.0"),
+            Age::Newer
+        );
+        assert_eq!(
+            compare(&view("0.1.0", PROTOCOL_VERSION + 1), "0.10.0"),
+            Age::Newer
+        );
+        assert_eq!(numbers("1.2"), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_failure_travels_whole_and_a_bare_code_keeps_its_kind() {
+        let sent = Failure::new(FailureKind::Forbidden, "agents do not approve").hint("ask");
+        let object = ErrorObjectOwned::owned(-32003, "agents do not approve", Some(&sent));
+        assert_eq!(failure("m", ClientError::Call(object)), sent);
+        let bare = ErrorObjectOwned::owned(-32001, "gone", None::<()>);
+        assert_eq!(
+            failure("m", ClientError::Call(bare)).kind,
+            FailureKind::NotFound
+        );
+    }
+}
