@@ -160,16 +160,19 @@ impl Observer for SessionObserver {
         });
     }
 
-    fn started(&self, process: &ProcessIdentity, _kind: ProcessKind) -> BoxFuture<'_, ()> {
+    fn started(&self, process: &ProcessIdentity, kind: ProcessKind) -> BoxFuture<'_, ()> {
         let process = *process;
         Box::pin(async move {
             let kept = turn::process_started(
                 &self.ctx.store,
                 Some(self.session.clone()),
                 self.agent.clone(),
-                process.pid,
-                process.start_time,
-                process.group,
+                turn::Process {
+                    pid: process.pid,
+                    start_time: process.start_time,
+                    group: process.group,
+                    is_agent: kind == ProcessKind::Agent,
+                },
             )
             .await;
             match kept {
