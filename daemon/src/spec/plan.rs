@@ -269,7 +269,7 @@ fn block(doc: &TasksDoc, group: &Group, text: &str) -> String {
         let task = &doc.tasks[index];
         match pieces.last_mut() {
             Some(piece) if before.is_some_and(|before: usize| before + 1 == index) => {
-                piece.end = task.end
+                piece.end = task.end;
             }
             _ => {
                 let indent = text[..task.line.start].len()
