@@ -101,7 +101,9 @@ impl Config {
     /// # Errors
     /// When the file or a variable does not fit the schema.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_with(path, |name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::load_with(path, |name| {
+            env::var(name).ok().filter(|value| !value.is_empty())
+        })
     }
 
     fn load_with(
@@ -121,11 +123,21 @@ impl Config {
             }
         };
         let agent = |value: &str| value.parse().map(Some).map_err(|error| format!("{error}"));
-        overlay("DEFAULT_AGENT", &mut |value| agent(value).map(|a| config.default_agent = a))?;
-        overlay("PLANNING_AGENT", &mut |value| agent(value).map(|a| config.planning_agent = a))?;
-        overlay("SESSION_LIMIT", &mut |value| number(value).map(|n| config.session_limit = n))?;
-        overlay("PLANNING_ROUNDS", &mut |value| number(value).map(|n| config.planning_rounds = n))?;
-        overlay("FIX_ROUNDS", &mut |value| number(value).map(|n| config.fix_rounds = n))?;
+        overlay("DEFAULT_AGENT", &mut |value| {
+            agent(value).map(|a| config.default_agent = a)
+        })?;
+        overlay("PLANNING_AGENT", &mut |value| {
+            agent(value).map(|a| config.planning_agent = a)
+        })?;
+        overlay("SESSION_LIMIT", &mut |value| {
+            number(value).map(|n| config.session_limit = n)
+        })?;
+        overlay("PLANNING_ROUNDS", &mut |value| {
+            number(value).map(|n| config.planning_rounds = n)
+        })?;
+        overlay("FIX_ROUNDS", &mut |value| {
+            number(value).map(|n| config.fix_rounds = n)
+        })?;
         overlay("COMMAND_LIMIT", &mut |value| {
             number(value).map(|n| config.command_limit = u64::from(n))
         })?;
@@ -138,8 +150,11 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self = toml_edit::de::from_str(text)
-            .map_err(|error| ConfigError::Syntax { path: path.into(), reason: error.to_string() })?;
+        let mut config: Self =
+            toml_edit::de::from_str(text).map_err(|error| ConfigError::Syntax {
+                path: path.into(),
+                reason: error.to_string(),
+            })?;
         for (name, profile) in &mut config.agents {
             profile.name = name.to_string();
         }
@@ -153,7 +168,10 @@ impl Config {
         }
         Err(ConfigError::Syntax {
             path: path.into(),
-            reason: format!("session_limit must be from 1 to 32, not {}", self.session_limit),
+            reason: format!(
+                "session_limit must be from 1 to 32, not {}",
+                self.session_limit
+            ),
         })
     }
 
@@ -172,7 +190,10 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(ConfigError::Read { path: path.into(), source }),
+        Err(source) => Err(ConfigError::Read {
+            path: path.into(),
+            source,
+        }),
     }
 }
 
@@ -185,7 +206,10 @@ pub fn set(path: &Path, key: &str, value: &str) -> Result<(), ConfigError> {
     let value: Value = value.parse().unwrap_or_else(|_| Value::from(value));
     change(path, |document| {
         let mut parts: Vec<&str> = key.split('.').collect();
-        let last = parts.pop().filter(|part| !part.is_empty()).ok_or("the key is empty")?;
+        let last = parts
+            .pop()
+            .filter(|part| !part.is_empty())
+            .ok_or("the key is empty")?;
         let table = descend(document.as_table_mut(), &parts)?;
         table.insert(last, Item::Value(value));
         Ok(())
@@ -228,13 +252,20 @@ fn change(
     path: &Path,
     apply: impl FnOnce(&mut DocumentMut) -> Result<(), String>,
 ) -> Result<(), ConfigError> {
-    let syntax = |reason: String| ConfigError::Syntax { path: path.into(), reason };
-    let mut document: DocumentMut =
-        read(path)?.parse().map_err(|error: toml_edit::TomlError| syntax(error.to_string()))?;
+    let syntax = |reason: String| ConfigError::Syntax {
+        path: path.into(),
+        reason,
+    };
+    let mut document: DocumentMut = read(path)?
+        .parse()
+        .map_err(|error: toml_edit::TomlError| syntax(error.to_string()))?;
     apply(&mut document).map_err(syntax)?;
     let text = document.to_string();
     Config::parse(path, &text)?;
-    let failed = |source| ConfigError::Write { path: path.into(), source };
+    let failed = |source| ConfigError::Write {
+        path: path.into(),
+        source,
+    };
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -265,7 +296,12 @@ mod tests {
             None
         })
         .unwrap();
-        for field in schema["properties"].as_object().unwrap().keys().filter(|f| *f != "agents") {
+        for field in schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|f| *f != "agents")
+        {
             let variable = format!("SPECTASK_{}", field.to_uppercase());
             assert!(asked.borrow().contains(&variable), "{variable}");
             let told = schema["properties"][field]["description"].as_str().unwrap();
@@ -285,8 +321,16 @@ mod tests {
         assert!(text.contains("# mine") && text.contains("# five"), "{text}");
         let config = Config::load_with(&path, |_| None).unwrap();
         assert_eq!(config.default_agent.unwrap().as_str(), "claude");
-        assert_eq!(config.agents.values().next().unwrap().command, ["my-agent", "acp"]);
-        for (key, value) in [("session_limit", "0"), ("nonsense", "1"), ("", "1"), ("log.x", "1")] {
+        assert_eq!(
+            config.agents.values().next().unwrap().command,
+            ["my-agent", "acp"]
+        );
+        for (key, value) in [
+            ("session_limit", "0"),
+            ("nonsense", "1"),
+            ("", "1"),
+            ("log.x", "1"),
+        ] {
             assert!(set(&path, key, value).is_err(), "{key}");
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -301,7 +345,10 @@ mod tests {
         };
         assert_eq!(set("SPECTASK_SESSION_LIMIT", "7").unwrap().session_limit, 7);
         let error = set("SPECTASK_SESSION_LIMIT", "many").unwrap_err();
-        assert_eq!(error.to_string(), r#"SPECTASK_SESSION_LIMIT is "many", which is not a number"#);
+        assert_eq!(
+            error.to_string(),
+            r#"SPECTASK_SESSION_LIMIT is "many", which is not a number"#
+        );
         assert!(set("SPECTASK_DEFAULT_AGENT", "../x").is_err());
     }
 }

@@ -78,7 +78,10 @@ pub fn run_blocking(paths: &Paths) -> Result<(), DaemonError> {
 async fn run(paths: &Paths) -> Result<(), DaemonError> {
     let lock = lock(paths)?;
     let config = Config::load(&paths.config_file);
-    log_to(paths, config.as_ref().map_or("info", |config| config.log.as_str()))?;
+    log_to(
+        paths,
+        config.as_ref().map_or("info", |config| config.log.as_str()),
+    )?;
     if let Err(error) = config {
         // The daemon runs all the same, so that the person is told through the command line.
         tracing::error!(%error, "the configuration cannot be used");
@@ -88,7 +91,11 @@ async fn run(paths: &Paths) -> Result<(), DaemonError> {
     scheduler::recover(&ctx).await?;
     let stop = CancellationToken::new();
     let server = Server::bind(Arc::clone(&ctx), stop.clone())?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "started");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        "started"
+    );
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
     tokio::spawn(stop_on_signal(stop.clone()));
@@ -104,7 +111,10 @@ async fn run(paths: &Paths) -> Result<(), DaemonError> {
 }
 
 fn lock(paths: &Paths) -> Result<File, DaemonError> {
-    let folder = |source| DaemonError::Folder { path: paths.data_dir.clone(), source };
+    let folder = |source| DaemonError::Folder {
+        path: paths.data_dir.clone(),
+        source,
+    };
     make_private(&paths.data_dir).map_err(folder)?;
     let path = paths.lock_file();
     let file = OpenOptions::new()
@@ -112,7 +122,10 @@ fn lock(paths: &Paths) -> Result<File, DaemonError> {
         .write(true)
         .truncate(false)
         .open(&path)
-        .map_err(|source| DaemonError::Folder { path: path.clone(), source })?;
+        .map_err(|source| DaemonError::Folder {
+            path: path.clone(),
+            source,
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DaemonError::Running(paths.data_dir.clone())),
@@ -123,7 +136,10 @@ fn lock(paths: &Paths) -> Result<File, DaemonError> {
 #[cfg(unix)]
 fn make_private(folder: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
@@ -134,11 +150,18 @@ fn make_private(folder: &std::path::Path) -> io::Result<()> {
 
 fn log_to(paths: &Paths, filter: &str) -> Result<(), DaemonError> {
     let path = paths.log_file();
-    let failed = |source| DaemonError::Folder { path: path.clone(), source };
+    let failed = |source| DaemonError::Folder {
+        path: path.clone(),
+        source,
+    };
     if fs::metadata(&path).is_ok_and(|about| about.len() > LOG_LIMIT) {
         fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;
     }
-    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(failed)?;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -159,9 +182,10 @@ fn announce() {
 #[cfg(unix)]
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be heard");
         return;
     };

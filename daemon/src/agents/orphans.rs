@@ -189,7 +189,7 @@ fn reap_leaderless(_identity: &ProcessIdentity) -> Reaped {
 }
 
 /// The variable that every agent, and every command of one, has set to `1`.
-pub(super) const AGENT_MARK: &str = "SPECTASK_AGENT";
+pub const AGENT_MARK: &str = "SPECTASK_AGENT";
 
 #[cfg(unix)]
 #[cfg(test)]

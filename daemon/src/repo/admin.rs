@@ -125,7 +125,9 @@ impl Repository {
     }
 
     /// Removes lock files that a killed command left in SpecTask's own places: its branches
-    /// (`specs/`, `spectask/`), its refs, and the given worktrees. Returns what was removed.
+    /// (`specs/`, `spectask/`), its refs, and the given worktrees; also registrations of worktrees
+    /// that were cut short so early that they stop every git command that lists worktrees. Returns
+    /// what was removed.
     ///
     /// Only for when no git command of SpecTask runs, as at the start of the daemon; `older_than`
     /// spares locks of commands that a person just started.
@@ -149,12 +151,8 @@ impl Repository {
         let now = SystemTime::now();
         let mut removed = Vec::new();
         for lock in locks {
-            let age = fs::symlink_metadata(&lock)
-                .and_then(|found| found.modified())
-                .ok()
-                .and_then(|modified| now.duration_since(modified).ok())
-                .unwrap_or_default();
-            if age >= older_than {
+            let old = fs::symlink_metadata(&lock).is_ok_and(|found| age(&found, now) >= older_than);
+            if old {
                 match fs::remove_file(&lock) {
                     Ok(()) => removed.push(lock),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -162,8 +160,30 @@ impl Repository {
                 }
             }
         }
+        for item in fs::read_dir(self.common_dir().join("worktrees"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let admin = item.path();
+            let cut_short = fs::metadata(admin.join("commondir"))
+                .is_ok_and(|found| found.len() == 0 && age(&found, now) >= older_than);
+            if cut_short {
+                fs::remove_dir_all(&admin).map_err(io("remove", &admin))?;
+                removed.push(admin);
+            }
+        }
         Ok(removed)
     }
+}
+
+/// Zero for what seems to be from the future.
+fn age(found: &fs::Metadata, now: SystemTime) -> Duration {
+    found
+        .modified()
+        .ok()
+        .and_then(|modified| now.duration_since(modified).ok())
+        .unwrap_or_default()
 }
 
 fn find_locks(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {

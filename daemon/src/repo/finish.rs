@@ -123,7 +123,6 @@ impl Repository {
                 paths,
             });
         }
-        let before = self.head_of(&entry.path)?.commit;
         let (name, email) = self.identity()?;
         let text = message.text();
         let answer = Git::write(&self.environment, &entry.path, "merge into", target)
@@ -183,10 +182,6 @@ impl Repository {
             }
         };
         let answer = answer?;
-        debug_assert_eq!(
-            self.head_of(&entry.path).ok().map(|head| head.commit),
-            Some(before)
-        );
         if conflicts.is_empty() {
             return Err(RepoError::CommitRefused {
                 path: entry.path,

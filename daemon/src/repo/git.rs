@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::error::io;
 use super::lock::WorktreeLock;
+use super::repository::quoted;
 use super::{RepoError, Result};
 
 /// Oldest `git` that serves, as (major, minor).
@@ -72,7 +74,7 @@ const SETTINGS: &[&str] = &[
 
 const STDOUT_LIMIT: usize = 64 << 20;
 const STDERR_KEPT: usize = 16 << 10;
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long output is awaited after git itself ended; a hook may leave a process that holds it.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -392,6 +394,13 @@ impl<'a> Git<'a> {
 
 impl Answer {
     pub(super) fn into_error(self, operation: &'static str, subject: String) -> RepoError {
+        if let Some((_, rest)) = self
+            .stderr
+            .split_once("dubious ownership in repository at ")
+        {
+            let path = quoted(rest).unwrap_or(&subject).into();
+            return RepoError::UnsafeOwner { path };
+        }
         let stderr = if self.stderr.is_empty() {
             self.code.map_or_else(
                 || "(it was killed)".to_owned(),
@@ -466,43 +475,81 @@ fn stop(child: &mut Child) {
     drop(child.wait());
 }
 
-/// The lock file that git's message names, when the message is about a lock that is held.
+/// The file that git's message names, when the message is about a lock that is held, or about a
+/// worktree that another command registers at this moment, on which git gives up too.
 fn held_lock(stderr: &str) -> Option<String> {
     stderr.lines().find_map(|line| {
+        if let Some((_, rest)) = line.split_once("failed to read ")
+            && let Some((path, _)) = rest.split_once("/commondir:")
+        {
+            return Some(format!("{path}/commondir"));
+        }
         let start = line.find("Unable to create '")? + "Unable to create '".len();
         let end = line.find(".lock': File exists")? + ".lock".len();
         line.get(start..end).map(str::to_owned)
     })
 }
 
-/// Checks that the `git` program is there and new enough.
+/// The version of the `git` program, as it says it.
+///
+/// # Errors
+/// When it is missing or too old.
+pub fn version() -> Result<String> {
+    ask_version(&Environment::default(), &std::env::temp_dir())
+}
+
+/// Checks that the `git` program is there and new enough; asks the usual one once per process.
 pub(super) fn check_version(environment: &Environment, dir: &Path) -> Result<()> {
+    static GOOD: AtomicBool = AtomicBool::new(false);
+    let usual = environment.0.is_empty();
+    if usual && GOOD.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    ask_version(environment, dir)?;
+    if usual {
+        GOOD.store(true, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn ask_version(environment: &Environment, dir: &Path) -> Result<String> {
     let answer = Git::read(environment, dir, "ask for the version of", "git")
         .arg("--version")
         .run()?;
     let text = String::from_utf8_lossy(&answer)
         .trim()
         .replace("git version ", "");
-    let mut numbers = text
-        .split(['.', ' '])
-        .map_while(|part| part.parse::<u32>().ok());
-    // An unknown spelling is given the benefit of the doubt.
-    let found = (
-        numbers.next().unwrap_or(u32::MAX),
-        numbers.next().unwrap_or(u32::MAX),
-    );
-    if found < MINIMUM_GIT {
+    if numbers(&text).is_some_and(|found| found < MINIMUM_GIT) {
         return Err(RepoError::GitTooOld {
             found: text,
             needed: format!("{}.{}", MINIMUM_GIT.0, MINIMUM_GIT.1),
         });
     }
-    Ok(())
+    Ok(text)
+}
+
+/// Major and minor number; `None` for a spelling it does not know, which passes.
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(['.', ' ', '-']).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_of_every_maker_are_read() {
+        for (text, expected) in [
+            ("2.47.3", Some((2, 47))),
+            ("2.39.5 (Apple Git-154)", Some((2, 39))),
+            ("2.51.0.windows.1", Some((2, 51))),
+            ("2.9-rc1", Some((2, 9))),
+            ("next", None),
+        ] {
+            assert_eq!(numbers(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_held_lock_is_told_from_other_failures() {
@@ -513,6 +560,10 @@ mod tests {
             "/r/.git/index.lock",
         )
         "#
+        );
+        assert_eq!(
+            held_lock("fatal: failed to read .git/worktrees/1/commondir: Success").as_deref(),
+            Some(".git/worktrees/1/commondir")
         );
         assert_eq!(
             held_lock("fatal: Unable to create '/r/.git/index.lock': Permission denied"),

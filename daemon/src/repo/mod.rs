@@ -11,6 +11,7 @@
 mod admin;
 mod changes;
 mod commit;
+mod conflict;
 mod copy;
 mod diff;
 mod error;
@@ -38,7 +39,7 @@ pub use copy::Copied;
 pub use diff::{FileStat, text_diff};
 pub use error::RepoError;
 pub use finish::FinishOutcome;
-pub use git::{Environment, MINIMUM_GIT};
+pub use git::{Environment, MINIMUM_GIT, version};
 pub use log::CommitInfo;
 pub use merge::Merge;
 pub use names::{check_ref_segment, slug};

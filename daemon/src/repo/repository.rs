@@ -49,51 +49,29 @@ impl Repository {
         if !here.is_dir() {
             return Err(RepoError::NotARepository { path: here });
         }
+        let ceilings = std::env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();
+        let found = git2::Repository::open_ext(
+            &here,
+            git2::RepositoryOpenFlags::empty(),
+            std::env::split_paths(&ceilings),
+        )
+        .map_err(|error| cannot_open(&here, error))?;
+        let common_dir = canonical(found.commondir()).map_err(io("open", found.commondir()))?;
+        check_format(&common_dir)?;
         git::check_version(&environment, &here)?;
-        let ask = |args: &[&str]| -> Result<Option<String>> {
-            let answer = Git::read(&environment, &here, "open", here.display().to_string())
-                .args(args)
-                .answer()?;
-            if answer.code == Some(0) {
-                return Ok(Some(line(&answer.stdout)));
-            }
-            if answer.stderr.contains("dubious ownership") {
-                return Err(RepoError::UnsafeOwner { path: here.clone() });
-            }
-            if answer.stderr.contains("not a git repository") {
-                return Err(RepoError::NotARepository { path: here.clone() });
-            }
-            if answer.stderr.contains("extension") || answer.stderr.contains("repository format") {
-                return Err(RepoError::Unsupported {
-                    path: here.clone(),
-                    what: answer.stderr,
-                });
-            }
-            Ok(None)
-        };
-        // One question at a time: a path may contain a line break.
-        let absolute = ["rev-parse", "--path-format=absolute"];
-        let common = ask(&[absolute[0], absolute[1], "--git-common-dir"])?
-            .ok_or_else(|| RepoError::NotARepository { path: here.clone() })?;
-        let common_dir = canonical(Path::new(&common)).map_err(io("open", &common))?;
-        check_format(
-            &common_dir,
-            ask(&["rev-parse", "--show-object-format"])?.as_deref(),
-        )?;
-        let top = ask(&[absolute[0], absolute[1], "--show-toplevel"])?
-            .and_then(|top| canonical(Path::new(&top)).ok());
-        let own_dir = ask(&[absolute[0], absolute[1], "--git-dir"])?
-            .and_then(|dir| canonical(Path::new(&dir)).ok());
-        let opened = open(&common_dir)?;
-        let bare = opened.is_bare();
+        let shared = open(&common_dir)?;
+        let bare = shared.is_bare();
+        let top = found.workdir().and_then(|top| canonical(top).ok());
         let root = if bare {
             common_dir.clone()
-        } else if let (Some(top), true) = (&top, own_dir.as_ref() == Some(&common_dir)) {
-            top.clone()
         } else {
-            opened
-                .workdir()
-                .and_then(|dir| canonical(dir).ok())
+            // Seen from the main worktree its place is sure; from a linked one it is worked out.
+            let seen = if found.is_worktree() {
+                None
+            } else {
+                top.clone()
+            };
+            seen.or_else(|| shared.workdir().and_then(|dir| canonical(dir).ok()))
                 .unwrap_or_else(|| common_dir.clone())
         };
         let worktree = top.unwrap_or_else(|| root.clone());
@@ -269,46 +247,53 @@ pub(super) fn head(opened: &git2::Repository, path: &Path) -> Result<Head> {
 
 pub(super) fn open(path: &Path) -> Result<git2::Repository> {
     let none: [&str; 0] = [];
-    git2::Repository::open_ext(path, git2::RepositoryOpenFlags::NO_SEARCH, none).map_err(|error| {
-        match error.code() {
-            git2::ErrorCode::Owner => RepoError::UnsafeOwner {
-                path: path.to_path_buf(),
-            },
-            git2::ErrorCode::NotFound => RepoError::NotARepository {
-                path: path.to_path_buf(),
-            },
-            _ if error.message().contains("extension") => RepoError::Unsupported {
-                path: path.to_path_buf(),
-                what: error.message().to_owned(),
-            },
-            _ => object("open", path.display().to_string())(error),
-        }
-    })
+    git2::Repository::open_ext(path, git2::RepositoryOpenFlags::NO_SEARCH, none)
+        .map_err(|error| cannot_open(path, error))
 }
 
-/// Refuses what libgit2 cannot read before it says so in words of its own.
-fn check_format(common_dir: &Path, objects: Option<&str>) -> Result<()> {
+fn cannot_open(path: &Path, error: git2::Error) -> RepoError {
+    let path = path.to_path_buf();
+    match error.code() {
+        git2::ErrorCode::Owner => RepoError::UnsafeOwner {
+            path: quoted(error.message()).map_or(path, PathBuf::from),
+        },
+        git2::ErrorCode::NotFound => RepoError::NotARepository { path },
+        _ if ["extension", "object format", "repository version"]
+            .iter()
+            .any(|word| error.message().contains(word)) =>
+        {
+            RepoError::Unsupported {
+                path,
+                what: format!("a format of its own ({})", error.message()),
+            }
+        }
+        _ => object("open", path.display().to_string())(error),
+    }
+}
+
+/// Refuses what libgit2 opens but cannot read.
+fn check_format(common_dir: &Path) -> Result<()> {
     let unsupported = |what: &str| {
         Err(RepoError::Unsupported {
             path: common_dir.to_path_buf(),
             what: what.to_owned(),
         })
     };
-    if objects.is_some_and(|format| format != "sha1") {
-        return unsupported("SHA-256 objects (`--object-format=sha256`)");
-    }
     if common_dir.join("reftable").is_dir() {
         return unsupported("the reftable format for refs (`--ref-format=reftable`)");
     }
     if let Ok(config) = git2::Config::open(&common_dir.join("config"))
         && config.get_entry("extensions.partialclone").is_ok()
-        && config
-            .get_i32("core.repositoryformatversion")
-            .is_ok_and(|version| version > 0)
     {
         return unsupported("a partial clone (`--filter`)");
     }
     Ok(())
+}
+
+/// The first part of a message in single quotes.
+pub(super) fn quoted(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once('\'')?;
+    rest.split_once('\'').map(|(path, _)| path)
 }
 
 /// A canonical path in the form that git and other programs take: without the `\\?\` of Windows.
@@ -321,11 +306,4 @@ pub(super) fn canonical(path: &Path) -> std::io::Result<PathBuf> {
         }
     }
     Ok(path)
-}
-
-/// The one line that git answered; only its own line break is dropped.
-pub(super) fn line(output: &[u8]) -> String {
-    let output = output.strip_suffix(b"\n").unwrap_or(output);
-    let output = output.strip_suffix(b"\r").unwrap_or(output);
-    String::from_utf8_lossy(output).into_owned()
 }

@@ -82,6 +82,12 @@ impl Fixture {
         Environment::new(self.variables.clone())
     }
 
+    /// The same with one more variable.
+    pub(super) fn environment_with(&self, name: &str, value: &str) -> Environment {
+        let more = (name.to_owned(), value.to_owned());
+        Environment::new(self.variables.iter().cloned().chain([more]))
+    }
+
     pub(super) fn repository(&self) -> Repository {
         Repository::discover_with(&self.repo, self.environment()).unwrap()
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::admin::{Entry, join_pointer, resolved};
 use super::error::io;
-use super::git::Git;
+use super::git::{Git, LOCK_PATIENCE};
 use super::lock::WorktreeLock;
 use super::names::branch_ref;
 use super::repository::{canonical, head, open};
@@ -101,11 +101,29 @@ impl Repository {
                 }
             }
         }
+        let started = Instant::now();
+        loop {
+            match self.make(&lock, path, at, &commit) {
+                Err(RepoError::Locked { .. }) if started.elapsed() < LOCK_PATIENCE => {
+                    thread::sleep(Duration::from_millis(30));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        lock: &WorktreeLock,
+        path: &Path,
+        at: &WorktreeAt,
+        commit: &str,
+    ) -> Result<Worktree> {
         if path.exists() {
-            self.refuse_unknown_files(path, &commit)?;
+            self.refuse_unknown_files(path, commit)?;
             fs::remove_dir_all(path).map_err(io("remove", path))?;
         }
-        let added = self.git_worktree_add(&lock, path, at, &commit);
+        let added = self.git_worktree_add(lock, path, at, commit);
         match self.find_entry(path)? {
             // A failing post-checkout hook fails the command, but the worktree is complete.
             Some(entry) if entry.present() && !entry.half_made() => {
@@ -116,11 +134,11 @@ impl Repository {
             }
             found => {
                 if let Some(entry) = found {
-                    self.forget(&lock, &entry)?;
+                    self.forget(lock, &entry)?;
                 }
                 added?;
                 Err(RepoError::WorktreeDamaged {
-                    path: path.clone(),
+                    path: path.to_path_buf(),
                     why: "git made it only in part; try again".to_owned(),
                 })
             }

@@ -33,6 +33,10 @@ fn a_repository_is_found_from_everywhere_in_it() {
     fs::create_dir_all(&inside).unwrap();
     let expected = fixture.repository();
     for (place, top) in [
+        (
+            fixture.repo_dir().join(".git/refs").as_path(),
+            fixture.repo_dir(),
+        ),
         (inside.as_path(), fixture.repo_dir()),
         (fixture.repo_dir(), fixture.repo_dir()),
         (worktree.as_path(), worktree.as_path()),
@@ -114,6 +118,39 @@ fn what_is_no_usable_repository_says_what_to_do() {
             );
         }
     }
+}
+
+#[test]
+fn a_repository_of_another_user_is_refused_with_the_way_out() {
+    let fixture = Fixture::new();
+    let repository = Repository::discover_with(
+        fixture.repo_dir(),
+        fixture.environment_with("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"),
+    )
+    .unwrap();
+    let error = repository.changes(fixture.repo_dir()).unwrap_err();
+    assert!(matches!(error, RepoError::UnsafeOwner { .. }), "{error}");
+    assert!(error.to_string().contains("safe.directory"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_old_or_missing_git_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let bin = fixture.dir().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let environment = fixture.environment_with("PATH", bin.to_str().unwrap());
+    let open = || Repository::discover_with(fixture.repo_dir(), environment.clone()).unwrap_err();
+    let error = open();
+    assert!(matches!(error, RepoError::GitMissing { .. }), "{error}");
+    fs::write(bin.join("git"), "#!/bin/sh\necho git version 2.25.1\n").unwrap();
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let error = open();
+    assert_eq!(
+        error.to_string(),
+        "git 2.25.1 is too old: install git 2.31 or newer"
+    );
 }
 
 #[test]
@@ -306,6 +343,7 @@ fn git_killed_at_any_moment_leaves_nothing_that_stops_us() {
         child.kill().unwrap();
         drop(lock);
         child.wait().unwrap();
+        drop(WorktreeLock::beside(&path).unwrap());
         let at = WorktreeAt::Branch {
             name: name.clone(),
             start: commit.clone(),
@@ -433,7 +471,7 @@ fn many_worktrees_are_made_at_the_same_time() {
     let fixture = Fixture::new();
     let repository = fixture.repository();
     std::thread::scope(|scope| {
-        for number in 0..6 {
+        for number in 0..12 {
             let (repository, fixture) = (repository.clone(), &fixture);
             scope.spawn(move || {
                 // Two callers for each path.
@@ -445,7 +483,30 @@ fn many_worktrees_are_made_at_the_same_time() {
             });
         }
     });
-    assert_eq!(repository.worktrees().unwrap().len(), 4);
+    assert_eq!(repository.worktrees().unwrap().len(), 7);
+}
+
+#[test]
+fn a_registration_cut_short_by_a_power_loss_is_cleared() {
+    let fixture = Fixture::new();
+    let repository = fixture.repository();
+    let admin = repository.common_dir().join("worktrees/cut");
+    fs::create_dir_all(&admin).unwrap();
+    fs::write(admin.join("locked"), "initializing").unwrap();
+    fs::write(admin.join("gitdir"), "").unwrap();
+    fs::write(admin.join("commondir"), "").unwrap();
+    let old = std::time::Duration::from_secs(3600);
+    assert_eq!(
+        repository.clear_stale_locks(&[], old).unwrap(),
+        [""; 0].map(PathBuf::from)
+    );
+    assert_eq!(
+        repository
+            .clear_stale_locks(&[], std::time::Duration::ZERO)
+            .unwrap(),
+        [admin]
+    );
+    fixture.worktree("w");
 }
 
 #[test]
@@ -679,5 +740,99 @@ fn the_users_checkout_is_never_written() {
     assert_eq!(
         fixture.git(&user, &["status", "--porcelain"]),
         "M README.md\nA  staged"
+    );
+}
+
+#[test]
+fn submodules_are_left_as_they_are() {
+    let fixture = Fixture::new();
+    let library = fixture.dir().join("library");
+    fixture.git(
+        fixture.dir(),
+        &[
+            "clone",
+            "-q",
+            fixture.repo_dir().to_str().unwrap(),
+            "library",
+        ],
+    );
+    let user = fixture.repo_dir();
+    let allow = ["-c", "protocol.file.allow=always"];
+    let add = [
+        "submodule",
+        "--quiet",
+        "add",
+        library.to_str().unwrap(),
+        "lib",
+    ];
+    fixture.git(user, &[&allow[..], &add[..]].concat());
+    fixture.commit("submodule", &[]);
+    fixture.git(user, &["config", "submodule.recurse", "true"]);
+    let repository = fixture.repository();
+    let path = fixture.branch_worktree("w", "spectask/7-x/01-a");
+    assert_eq!(repository.changes(&path).unwrap(), []);
+    fs::write(path.join("work"), "w").unwrap();
+    let commit = repository
+        .commit_all(&path, &CommitMessage::new("w"), &Author::User, &[])
+        .unwrap()
+        .unwrap();
+    let stat = repository.diff_stat("main", &commit).unwrap();
+    assert_eq!((stat.len(), stat[0].path.as_str()), (1, "work"));
+    let inner = Repository::discover_with(user.join("lib"), fixture.environment()).unwrap();
+    assert_eq!(inner.root(), user.join("lib"));
+    repository.remove_worktree(&path, None, &[]).unwrap();
+    assert!(!path.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn filters_and_a_configured_folder_of_hooks_are_honoured() {
+    let fixture = Fixture::new();
+    let user = fixture.repo_dir();
+    fixture.git(user, &["config", "filter.shout.clean", "tr a-z A-Z"]);
+    fixture.git(user, &["config", "filter.shout.smudge", "tr A-Z a-z"]);
+    fs::create_dir(user.join(".git/own hooks")).unwrap();
+    fixture.hook("commit-msg", "echo 'Hooked: yes' >> \"$1\"");
+    fs::rename(
+        user.join(".git/hooks/commit-msg"),
+        user.join(".git/own hooks/commit-msg"),
+    )
+    .unwrap();
+    fixture.git(
+        user,
+        &[
+            "config",
+            "core.hooksPath",
+            user.join(".git/own hooks").to_str().unwrap(),
+        ],
+    );
+    fixture.commit(
+        "filter",
+        &[
+            (".gitattributes", "*.big filter=shout\n"),
+            ("a.big", "stored"),
+        ],
+    );
+    let repository = fixture.repository();
+    let path = fixture.worktree("w");
+    assert_eq!(fs::read_to_string(path.join("a.big")).unwrap(), "stored");
+    fs::write(path.join("b.big"), "new").unwrap();
+    let message = CommitMessage::new("w").trailer("Spec-Task", "7-x");
+    let commit = repository
+        .commit_all(&path, &message, &Author::User, &[])
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        repository.read_file(&commit, "a.big").unwrap().unwrap(),
+        b"STORED"
+    );
+    assert_eq!(
+        repository.read_file(&commit, "b.big").unwrap().unwrap(),
+        b"NEW"
+    );
+    let info = &repository.commits(None, &commit).unwrap()[0];
+    assert_eq!(
+        (info.trailer("Spec-Task"), info.trailer("Hooked")),
+        (Some("7-x"), Some("yes"))
     );
 }

@@ -3,10 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jsonrpsee::{
-    Extensions, RpcModule,
-    types::Params,
-};
+use jsonrpsee::{Extensions, RpcModule, types::Params};
 use spectask_protocol::{
     Access, EventsParams, Failure, FailureKind, METHODS, Method, Role,
     method::{self, EVENTS_SUBSCRIBE},
@@ -19,7 +16,7 @@ use crate::{store::Store, workflow::lookup::find_task};
 const EVENT_BATCH: u32 = 500;
 
 struct Registrar {
-    module: RpcModule<Arc<Face>>,
+    module: RpcModule<Face>,
 }
 
 impl Registrar {
@@ -58,7 +55,10 @@ fn check<M: Method>(
     if M::ACCESS == Access::Person && role == Role::Agent {
         return Err(Failure::new(
             FailureKind::Forbidden,
-            format!("{} is for persons; this connection comes from an agent's process", M::NAME),
+            format!(
+                "{} is for persons; this connection comes from an agent's process",
+                M::NAME
+            ),
         )
         .hint("a person decides: in a terminal of their own, not in an agent's"));
     }
@@ -70,8 +70,10 @@ fn check<M: Method>(
 }
 
 /// All methods with their handlers.
-pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Arc<Face>>, error::ServeError> {
-    let registrar = Registrar { module: RpcModule::new(face) };
+pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeError> {
+    let registrar = Registrar {
+        module: RpcModule::from_arc(face),
+    };
     let mut module = registrar
         .add(method::DaemonHello, system::hello)?
         .add(method::DaemonStatus, system::status)?
@@ -111,28 +113,39 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Arc<Face>>, error::Ser
         .module;
     let (subscribe, event, unsubscribe) = EVENTS_SUBSCRIBE;
     module
-        .register_subscription(subscribe, event, unsubscribe, |params, pending, face, _| async move {
-            let params = match params.parse::<EventsParams>() {
-                Ok(params) => params,
-                Err(error) => {
-                    pending.reject(error).await;
-                    return;
-                }
-            };
-            let sink = match pending.accept().await {
-                Ok(sink) => sink,
-                Err(_) => return,
-            };
-            follow(&face.ctx.store, params, sink).await;
-        })
+        .register_subscription(
+            subscribe,
+            event,
+            unsubscribe,
+            |params, pending, face, _| async move {
+                let params = match params.parse::<EventsParams>() {
+                    Ok(params) => params,
+                    Err(error) => {
+                        pending.reject(error).await;
+                        return;
+                    }
+                };
+                let sink = match pending.accept().await {
+                    Ok(sink) => sink,
+                    Err(_) => return,
+                };
+                follow(&face.ctx.store, params, sink).await;
+            },
+        )
         .map_err(|error| error::ServeError::Methods(error.to_string()))?;
     let handled: BTreeSet<_> = module.method_names().collect();
-    let missing: Vec<_> =
-        METHODS.iter().map(|method| method.name).filter(|name| !handled.contains(name)).collect();
+    let missing: Vec<_> = METHODS
+        .iter()
+        .map(|method| method.name)
+        .filter(|name| !handled.contains(name))
+        .collect();
     if missing.is_empty() {
         Ok(module)
     } else {
-        Err(error::ServeError::Methods(format!("no handler for {}", missing.join(", "))))
+        Err(error::ServeError::Methods(format!(
+            "no handler for {}",
+            missing.join(", ")
+        )))
     }
 }
 
@@ -155,7 +168,9 @@ async fn follow(store: &Store, params: EventsParams, sink: jsonrpsee::Subscripti
             let Some(last) = events.last() else { break };
             after = last.seq;
             for event in events {
-                let Ok(message) = serde_json::value::to_raw_value(&event) else { return };
+                let Ok(message) = serde_json::value::to_raw_value(&event) else {
+                    return;
+                };
                 if sink.send(message).await.is_err() {
                     return;
                 }

@@ -27,7 +27,10 @@ pub(super) async fn get(
 }
 
 fn task(face: &Face, name: &TaskRef) -> Result<TaskRow, Failure> {
-    face.ctx.store.read(|read| find_task(read, name)).map_err(Failure::from)
+    face.ctx
+        .store
+        .read(|read| find_task(read, name))
+        .map_err(Failure::from)
 }
 
 fn show(face: &Face, task: &TaskRow, wanted: Option<u32>) -> Result<ReviewView, Failure> {
@@ -41,18 +44,20 @@ fn show(face: &Face, task: &TaskRow, wanted: Option<u32>) -> Result<ReviewView, 
         .map_err(error::store)?
         .ok_or_else(|| view::gone("revision"))?;
     let before = match number.checked_sub(1) {
-        Some(before) => {
-            store.read(|read| read.revision(&task.id, before)).map_err(error::store)?
-        }
+        Some(before) => store
+            .read(|read| read.revision(&task.id, before))
+            .map_err(error::store)?,
         None => None,
     };
     let texts = DocumentTexts::of(&revision);
-    let diff = before.map(|before| DocumentTexts::of(&before)).map(|before| {
-        DocumentKind::ALL
-            .iter()
-            .map(|kind| repo::text_diff(before.get(*kind), texts.get(*kind), kind.file_name()))
-            .collect::<String>()
-    });
+    let diff = before
+        .map(|before| DocumentTexts::of(&before))
+        .map(|before| {
+            DocumentKind::ALL
+                .iter()
+                .map(|kind| repo::text_diff(before.get(*kind), texts.get(*kind), kind.file_name()))
+                .collect::<String>()
+        });
     let plan = review::plan(task, &revision).unwrap_or_default();
     Ok(ReviewView {
         task: view::one_task(&face.ctx, task)?,
@@ -61,11 +66,16 @@ fn show(face: &Face, task: &TaskRow, wanted: Option<u32>) -> Result<ReviewView, 
         digest: revision.digest.clone(),
         documents: DocumentKind::ALL
             .iter()
-            .map(|kind| Document { kind: *kind, text: texts.get(*kind).to_owned() })
+            .map(|kind| Document {
+                kind: *kind,
+                text: texts.get(*kind).to_owned(),
+            })
             .collect(),
         findings: revision.findings.clone(),
         diff: diff.unwrap_or_default(),
-        reviews: store.read(|read| read.reviews(&task.id)).map_err(error::store)?,
+        reviews: store
+            .read(|read| read.reviews(&task.id))
+            .map_err(error::store)?,
         plan: view::waves(&plan),
     })
 }
@@ -76,7 +86,9 @@ pub(super) async fn approve(
     params: ApproveParams,
 ) -> Result<SpecTaskView, Failure> {
     let task = task(&face, &params.task)?;
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let approval = Approval {
         revision: params.revision,
         digest: params.digest,
@@ -94,7 +106,9 @@ pub(super) async fn request_changes(
     params: RequestChangesParams,
 ) -> Result<SpecTaskView, Failure> {
     let task = task(&face, &params.task)?;
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let store = &face.ctx.store;
     let task = review::request_changes(
         store,

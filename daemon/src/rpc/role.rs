@@ -23,17 +23,26 @@ pub(super) fn role_of(pid: Option<u32>, agents: &[ProcessRow]) -> Role {
     if pid == std::process::id() {
         return Role::Person;
     }
-    let Ok(mut system) = System::new() else { return Role::Agent };
-    let known: HashSet<u32> =
-        agents.iter().flat_map(|process| [process.pid, process.process_group]).collect();
+    let Ok(mut system) = System::new() else {
+        return Role::Agent;
+    };
+    let known: HashSet<u32> = agents
+        .iter()
+        .flat_map(|process| [process.pid, process.process_group])
+        .collect();
     let mut at = Pid::from_u32(pid);
     for depth in 0..DEPTH {
-        let refresh =
-            ProcessRefreshKind::nothing().without_tasks().with_environ(UpdateKind::Always);
+        let refresh = ProcessRefreshKind::nothing()
+            .without_tasks()
+            .with_environ(UpdateKind::Always);
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[at]), true, refresh);
         let Some(process) = system.process(at) else {
             // The peer itself must be there; an ancestor may have ended.
-            return if depth == 0 { Role::Agent } else { Role::Person };
+            return if depth == 0 {
+                Role::Agent
+            } else {
+                Role::Person
+            };
         };
         let marked = process
             .environ()

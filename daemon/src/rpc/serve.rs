@@ -13,12 +13,13 @@ use interprocess::local_socket::{
     traits::StreamCommon,
 };
 use jsonrpsee::server::{
-    BatchRequestConfig, Methods, Server as RpcServer, ServerConfig, StopHandle, TowerService,
-    serve_with_graceful_shutdown, stop_channel,
+    BatchRequestConfig, HttpRequest, Methods, Server as RpcServer, ServerConfig, StopHandle,
+    TowerService, serve_with_graceful_shutdown, stop_channel,
 };
 use spectask_protocol::Role;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::layer::util::Identity;
 
 use super::{error::ServeError, register, role::role_of};
 use crate::scheduler::Shared;
@@ -60,11 +61,23 @@ impl Server {
     /// When the socket cannot be made, or a method has no handler.
     pub fn bind(ctx: Shared, stop: CancellationToken) -> Result<Self, ServeError> {
         let socket = ctx.paths.socket();
-        let failed = |source| ServeError::Listen { socket: socket.clone(), source };
+        let failed = |source| ServeError::Listen {
+            socket: socket.clone(),
+            source,
+        };
         let listener = listen(&socket).map_err(failed)?;
-        let face = Arc::new(Face { ctx, started: Instant::now(), stop });
+        let face = Arc::new(Face {
+            ctx,
+            started: Instant::now(),
+            stop,
+        });
         let methods = register::module(Arc::clone(&face))?.into();
-        Ok(Self { listener, socket, face, methods })
+        Ok(Self {
+            listener,
+            socket,
+            face,
+            methods,
+        })
     }
 
     /// Serves until the stop token fires; open requests end first, for a moment.
@@ -95,7 +108,9 @@ impl Server {
                 tracing::warn!("too many connections; one more was closed");
                 continue;
             };
-            let service = builder.clone().build(self.methods.clone(), stop_handle.clone());
+            let service = builder
+                .clone()
+                .build(self.methods.clone(), stop_handle.clone());
             let (face, stop) = (Arc::clone(&self.face), stop_handle.clone());
             tokio::spawn(async move {
                 connection(stream, &face, service, stop).await;
@@ -115,28 +130,23 @@ impl Server {
     }
 }
 
-async fn connection<R, H>(
+async fn connection(
     stream: Stream,
     face: &Face,
-    service: TowerService<R, H>,
+    service: TowerService<Identity, Identity>,
     stop: StopHandle,
-) where
-    TowerService<R, H>: tower::Service<
-            http::Request<hyper::body::Incoming>,
-            Response = jsonrpsee::server::HttpResponse,
-            Error = jsonrpsee::core::BoxError,
-        > + Clone
-        + Send
-        + 'static,
-    <TowerService<R, H> as tower::Service<http::Request<hyper::body::Incoming>>>::Future: Send,
-{
+) {
     let pid = stream.peer_creds().ok().and_then(|peer| peer.pid());
     let pid = pid.and_then(|pid| u32::try_from(pid).ok());
-    let agents = face.ctx.store.read(|read| read.open_processes()).unwrap_or_default();
+    let agents = face
+        .ctx
+        .store
+        .read(|read| read.open_processes())
+        .unwrap_or_default();
     let looked = tokio::task::spawn_blocking(move || role_of(pid, &agents)).await;
     let role = looked.unwrap_or(Role::Agent);
     let service = tower::ServiceBuilder::new()
-        .map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+        .map_request(move |mut request: HttpRequest<_>| {
             request.extensions_mut().insert(role);
             request
         })
@@ -152,17 +162,25 @@ fn listen(socket: &Path) -> io::Result<Listener> {
 
     use interprocess::os::unix::local_socket::ListenerOptionsExt;
     if let Some(folder) = socket.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    ListenerOptions::new().name(socket_name(socket)?).mode(0o600).create_tokio()
+    ListenerOptions::new()
+        .name(socket_name(socket)?)
+        .mode(0o600)
+        .create_tokio()
 }
 
 #[cfg(windows)]
 fn listen(socket: &Path) -> io::Result<Listener> {
     // A named pipe's default security descriptor lets only its owner and administrators write.
-    ListenerOptions::new().name(socket_name(socket)?).create_tokio()
+    ListenerOptions::new()
+        .name(socket_name(socket)?)
+        .create_tokio()
 }

@@ -14,7 +14,7 @@ use crate::{
     store::{SessionRow, TaskRow},
     workflow::{
         WorkflowError,
-        lookup::{find_session, find_target, find_task, Target},
+        lookup::{Target, find_session, find_target, find_task},
         session, turn,
     },
 };
@@ -23,7 +23,10 @@ use crate::{
 const TRANSCRIPT_LIMIT: u32 = 1000;
 
 fn show(face: &Face, task: &TaskRow, row: &SessionRow) -> Result<WorkSessionView, Failure> {
-    face.ctx.store.read(|read| view::session(&face.ctx, read, task, row)).map_err(error::store)
+    face.ctx
+        .store
+        .read(|read| view::session(&face.ctx, read, task, row))
+        .map_err(error::store)
 }
 
 pub(super) async fn list(
@@ -36,10 +39,16 @@ pub(super) async fn list(
         Some(cwd) => {
             let repository = Repository::discover(Path::new(cwd)).map_err(error::repository)?;
             let common = repository.common_dir().display().to_string();
-            let project = store.read(|read| read.project_of(&common)).map_err(error::store)?;
+            let project = store
+                .read(|read| read.project_of(&common))
+                .map_err(error::store)?;
             match project {
                 Some(project) => Some(project.id),
-                None => return Ok(WorkSessionList { sessions: Vec::new() }),
+                None => {
+                    return Ok(WorkSessionList {
+                        sessions: Vec::new(),
+                    });
+                }
             }
         }
         None => None,
@@ -65,7 +74,10 @@ pub(super) async fn get(
     _role: Role,
     params: SessionParams,
 ) -> Result<WorkSessionView, Failure> {
-    let (task, row) = face.ctx.store.read(|read| find_session(read, &params.session))?;
+    let (task, row) = face
+        .ctx
+        .store
+        .read(|read| find_session(read, &params.session))?;
     show(&face, &task, &row)
 }
 
@@ -78,11 +90,19 @@ pub(super) async fn spawn(
     let task = match store.read(|read| find_target(read, &params.target))? {
         Target::Task(task) | Target::Session(task, _) => task,
     };
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let redactor = face.ctx.redactor(&Default::default());
     let description = redactor.text(&params.description).into_owned();
-    let row =
-        session::spawn(store, params.target, params.title, description, params.agent).await?;
+    let row = session::spawn(
+        store,
+        params.target,
+        params.title,
+        description,
+        params.agent,
+    )
+    .await?;
     show(&face, &task, &row)
 }
 
@@ -92,7 +112,10 @@ pub(super) async fn accept_empty(
     params: SessionParams,
 ) -> Result<WorkSessionView, Failure> {
     let row = session::accept_empty(&face.ctx.store, params.session.clone()).await?;
-    let (task, _) = face.ctx.store.read(|read| find_session(read, &params.session))?;
+    let (task, _) = face
+        .ctx
+        .store
+        .read(|read| find_session(read, &params.session))?;
     show(&face, &task, &row)
 }
 
@@ -101,8 +124,14 @@ pub(super) async fn transcript(
     _role: Role,
     params: TranscriptParams,
 ) -> Result<Transcript, Failure> {
-    let (_, row) = face.ctx.store.read(|read| find_session(read, &params.session))?;
-    let limit = params.limit.unwrap_or(TRANSCRIPT_LIMIT).min(TRANSCRIPT_LIMIT);
+    let (_, row) = face
+        .ctx
+        .store
+        .read(|read| find_session(read, &params.session))?;
+    let limit = params
+        .limit
+        .unwrap_or(TRANSCRIPT_LIMIT)
+        .min(TRANSCRIPT_LIMIT);
     let entries = face
         .ctx
         .store
@@ -116,8 +145,11 @@ pub(super) async fn permissions(
     _role: Role,
     _params: Empty,
 ) -> Result<PermissionList, Failure> {
-    let permissions =
-        face.ctx.store.read(|read| read.open_permissions(None)).map_err(error::store)?;
+    let permissions = face
+        .ctx
+        .store
+        .read(|read| read.open_permissions(None))
+        .map_err(error::store)?;
     Ok(PermissionList { permissions })
 }
 
@@ -127,16 +159,28 @@ pub(super) async fn answer(
     params: PermissionAnswerParams,
 ) -> Result<PermissionList, Failure> {
     let store = &face.ctx.store;
-    let open = store.read(|read| read.open_permissions(None)).map_err(error::store)?;
-    let asked = open.into_iter().find(|asked| asked.id == params.permission).ok_or_else(|| {
-        Failure::new(FailureKind::NotFound, "that question does not wait any more")
+    let open = store
+        .read(|read| read.open_permissions(None))
+        .map_err(error::store)?;
+    let asked = open
+        .into_iter()
+        .find(|asked| asked.id == params.permission)
+        .ok_or_else(|| {
+            Failure::new(
+                FailureKind::NotFound,
+                "that question does not wait any more",
+            )
             .hint("`spectask permissions` lists those that do")
-    })?;
+        })?;
     let (answer, shown) = match &params.option {
         Some(id) => match asked.options.iter().find(|option| option.id == *id) {
             Some(option) => (PermissionAnswer::Selected(id.clone()), option.name.clone()),
             None => {
-                let ids: Vec<_> = asked.options.iter().map(|option| option.id.as_str()).collect();
+                let ids: Vec<_> = asked
+                    .options
+                    .iter()
+                    .map(|option| option.id.as_str())
+                    .collect();
                 let text = format!("{id:?} is none of the answers: {}", ids.join(", "));
                 return Err(Failure::new(FailureKind::InvalidParams, text));
             }

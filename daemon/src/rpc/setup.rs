@@ -23,7 +23,9 @@ pub(super) async fn agents(
     _params: Empty,
 ) -> Result<AgentList, Failure> {
     let config = face.ctx.config().map_err(error::config)?;
-    Ok(AgentList { agents: agent_views(&face, &config, &own_environment()) })
+    Ok(AgentList {
+        agents: agent_views(&face, &config, &own_environment()),
+    })
 }
 
 fn own_environment() -> Environment {
@@ -63,7 +65,9 @@ fn agent_views(face: &Face, config: &Config, environment: &Environment) -> Vec<A
         })
         .collect();
     for known in agents::known() {
-        let Ok(name) = known.name.parse::<AgentName>() else { continue };
+        let Ok(name) = known.name.parse::<AgentName>() else {
+            continue;
+        };
         if views.iter().all(|view| view.name != name) {
             views.push(AgentView {
                 name,
@@ -102,11 +106,18 @@ pub(super) async fn add_agent(
     profile.env = params.env;
     if let Some(policy) = params.permission {
         profile.permission = serde_json::from_value(policy.clone().into()).map_err(|_| {
-            invalid(format!("{policy:?} is no policy: ask, allow-reads, allow-in-root or deny"))
+            invalid(format!(
+                "{policy:?} is no policy: ask, allow-reads, allow-in-root or deny"
+            ))
         })?;
     }
-    config::add_agent(&face.ctx.paths.config_file, &params.name, &profile, params.default)
-        .map_err(error::config)?;
+    config::add_agent(
+        &face.ctx.paths.config_file,
+        &params.name,
+        &profile,
+        params.default,
+    )
+    .map_err(error::config)?;
     agents(face, role, Empty {}).await
 }
 
@@ -125,14 +136,21 @@ async fn begin(face: &Face, params: &AgentParams) -> Result<(Agent, tempfile::Te
         .map(|(found, _)| found.profile)
         .find(|profile| profile.name == params.name.as_str())
         .ok_or_else(|| {
-            let known = agents::known().iter().find(|known| known.name == params.name.as_str());
+            let known = agents::known()
+                .iter()
+                .find(|known| known.name == params.name.as_str());
             let hint = known.map_or("`spectask agents` lists those that are there", |k| k.hint);
-            Failure::new(FailureKind::NotFound, format!("agent {} was not found", params.name))
-                .hint(hint)
+            Failure::new(
+                FailureKind::NotFound,
+                format!("agent {} was not found", params.name),
+            )
+            .hint(hint)
         })?;
     let folder = tempfile::tempdir().map_err(error::internal)?;
     let spec = SpawnSpec::new(profile, folder.path(), environment);
-    let agent = Agent::start(spec, Arc::new(Quiet)).await.map_err(error::agent)?;
+    let agent = Agent::start(spec, Arc::new(Quiet))
+        .await
+        .map_err(error::agent)?;
     Ok((agent, folder))
 }
 
@@ -159,7 +177,9 @@ async fn report(
                 id: method.id,
                 name: method.name,
                 description: method.description.or_else(|| {
-                    method.login.map(|login| format!("run: {}", login.argv.join(" ")))
+                    method
+                        .login
+                        .map(|login| format!("run: {}", login.argv.join(" ")))
                 }),
             })
             .collect(),
@@ -188,13 +208,19 @@ pub(super) async fn login(
     let (agent, folder) = begin(&face, &params).await?;
     let methods = agent.info().auth_methods.clone();
     let listed = || {
-        methods.iter().map(|method| format!("{} ({})", method.id, method.name)).collect::<Vec<_>>()
+        methods
+            .iter()
+            .map(|method| format!("{} ({})", method.id, method.name))
+            .collect::<Vec<_>>()
     };
     let method = match (&params.method, methods.as_slice()) {
-        (Some(id), _) => methods.iter().find(|method| method.id == *id).ok_or_else(|| {
-            let text = format!("{id:?} is no way to log in: {}", listed().join(", "));
-            Failure::new(FailureKind::InvalidParams, text)
-        })?,
+        (Some(id), _) => methods
+            .iter()
+            .find(|method| method.id == *id)
+            .ok_or_else(|| {
+                let text = format!("{id:?} is no way to log in: {}", listed().join(", "));
+                Failure::new(FailureKind::InvalidParams, text)
+            })?,
         (None, [only]) => only,
         (None, []) => return Ok(report(&params, agent, folder.path(), started).await),
         (None, _) => {
@@ -217,7 +243,9 @@ pub(super) async fn prompts(
     _role: Role,
     _params: Empty,
 ) -> Result<PromptList, Failure> {
-    Ok(PromptList { prompts: face.ctx.prompts.list().map_err(error::prompt)? })
+    Ok(PromptList {
+        prompts: face.ctx.prompts.list().map_err(error::prompt)?,
+    })
 }
 
 pub(super) async fn trust(
@@ -240,13 +268,21 @@ pub(super) async fn trust(
     let seen = load().map_err(error::project)?;
     let id = project.id.clone();
     if params.revoke {
-        store.write(move |write| write.distrust(&id)).await.map_err(error::store)?;
+        store
+            .write(move |write| write.distrust(&id))
+            .await
+            .map_err(error::store)?;
     } else if let Some(digest) = params.digest {
         if seen.digest.as_deref() != Some(digest.as_str()) {
-            return Err(Failure::new(FailureKind::Conflict, ".spectask.toml changed meanwhile")
-                .hint("look again: `spectask trust`"));
+            return Err(
+                Failure::new(FailureKind::Conflict, ".spectask.toml changed meanwhile")
+                    .hint("look again: `spectask trust`"),
+            );
         }
-        store.write(move |write| write.trust(&id, &digest)).await.map_err(error::store)?;
+        store
+            .write(move |write| write.trust(&id, &digest))
+            .await
+            .map_err(error::store)?;
     }
     Ok(load().map_err(error::project)?.view(&root))
 }
@@ -266,11 +302,16 @@ pub(super) async fn config(
         let pointer = format!("/{}", key.replace('.', "/"));
         let schema = Config::schema();
         let known = key.split('.').next().is_some_and(|first| {
-            schema["properties"].as_object().is_some_and(|fields| fields.contains_key(first))
+            schema["properties"]
+                .as_object()
+                .is_some_and(|fields| fields.contains_key(first))
         });
         if !known {
-            return Err(Failure::new(FailureKind::NotFound, format!("there is no setting {key:?}"))
-                .hint("`spectask config` shows all"));
+            return Err(Failure::new(
+                FailureKind::NotFound,
+                format!("there is no setting {key:?}"),
+            )
+            .hint("`spectask config` shows all"));
         }
         values = values.pointer(&pointer).cloned().unwrap_or_default();
     }
@@ -289,19 +330,47 @@ pub(super) async fn doctor(
 ) -> Result<DoctorReport, Failure> {
     let mut checks = Vec::new();
     let mut check = |name: &str, state: &str, text: String, hint: Option<String>| {
-        checks.push(DoctorCheck { name: name.into(), state: state.into(), text, hint });
+        checks.push(DoctorCheck {
+            name: name.into(),
+            state: state.into(),
+            text,
+            hint,
+        });
     };
     let paths = &face.ctx.paths;
-    check("daemon", "ok", format!("version {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()), None);
+    check(
+        "daemon",
+        "ok",
+        format!(
+            "version {}, process {}",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id()
+        ),
+        None,
+    );
     check("data", "ok", paths.data_dir.display().to_string(), None);
     let config = match face.ctx.config() {
         Ok(config) => {
-            let there = if paths.config_file.exists() { "" } else { " (not there: defaults)" };
-            check("configuration", "ok", format!("{}{there}", paths.config_file.display()), None);
+            let there = if paths.config_file.exists() {
+                ""
+            } else {
+                " (not there: defaults)"
+            };
+            check(
+                "configuration",
+                "ok",
+                format!("{}{there}", paths.config_file.display()),
+                None,
+            );
             config
         }
         Err(error) => {
-            check("configuration", "error", error.to_string(), Some("mend the file".into()));
+            check(
+                "configuration",
+                "error",
+                error.to_string(),
+                Some("mend the file".into()),
+            );
             Config::default()
         }
     };
@@ -311,7 +380,12 @@ pub(super) async fn doctor(
     }
     match Repository::discover(Path::new(&params.cwd)) {
         Ok(repository) => {
-            check("repository", "ok", repository.root().display().to_string(), None);
+            check(
+                "repository",
+                "ok",
+                repository.root().display().to_string(),
+                None,
+            );
             let common = repository.common_dir().display().to_string();
             let file = face.ctx.store.read(|read| {
                 let id = read.project_of(&common)?.map(|project| project.id);
@@ -331,7 +405,12 @@ pub(super) async fn doctor(
                     Some("spectask trust".into()),
                 ),
                 Ok(file) if file.file.verify.is_empty() => {
-                    check("verify", "warning", "no verify command: results are shown as unverified".into(), None);
+                    check(
+                        "verify",
+                        "warning",
+                        "no verify command: results are shown as unverified".into(),
+                        None,
+                    );
                 }
                 Ok(file) => check("verify", "ok", file.file.verify.join(" && "), None),
                 Err(error) => check("verify", "error", error.to_string(), None),
@@ -342,19 +421,30 @@ pub(super) async fn doctor(
     let mut environment = own_environment();
     environment.extend(params.environment);
     let views = agent_views(&face, &config, &environment);
-    let usable = views.iter().filter(|view| view.available && view.source != "built-in").count();
+    let usable = views
+        .iter()
+        .filter(|view| view.available && view.source != "built-in")
+        .count();
     if usable == 0 {
         check(
             "agents",
             "warning",
             "no agent was found; only the built-in example is there".into(),
-            Some("install one that `spectask agents` lists, or name yours: `spectask agents add`".into()),
+            Some(
+                "install one that `spectask agents` lists, or name yours: `spectask agents add`"
+                    .into(),
+            ),
         );
     }
     for view in views.iter().filter(|view| view.source != "known") {
         let state = if view.available { "ok" } else { "warning" };
         let default = if view.default { " (default)" } else { "" };
-        let text = format!("{}{default}: {} [{}]", view.name, view.command.join(" "), view.source);
+        let text = format!(
+            "{}{default}: {} [{}]",
+            view.name,
+            view.command.join(" "),
+            view.source
+        );
         check("agent", state, text, view.hint.clone());
     }
     Ok(DoctorReport { checks })

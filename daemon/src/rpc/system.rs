@@ -32,7 +32,10 @@ pub(super) async fn hello(
     params: HelloParams,
 ) -> Result<DaemonView, Failure> {
     if face.ctx.is_draining() {
-        return Err(Failure::new(FailureKind::Unavailable, "the daemon is stopping"));
+        return Err(Failure::new(
+            FailureKind::Unavailable,
+            "the daemon is stopping",
+        ));
     }
     tracing::debug!(client = %params.client, version = %params.version, %role, "hello");
     Ok(view(&face, role))
@@ -74,7 +77,12 @@ pub(super) async fn events(
 ) -> Result<EventList, Failure> {
     let store = &face.ctx.store;
     let task = match &params.task {
-        Some(name) => Some(store.read(|read| find_task(read, name)).map_err(Failure::from)?.id),
+        Some(name) => Some(
+            store
+                .read(|read| find_task(read, name))
+                .map_err(Failure::from)?
+                .id,
+        ),
         None => None,
     };
     let events = store

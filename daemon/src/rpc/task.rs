@@ -47,15 +47,24 @@ pub(super) async fn create(
     let repository = repository(&params.cwd).await?;
     let common_dir = repository.common_dir().display().to_string();
     let root = repository.root().display().to_string();
-    let known = ctx.store.read(|read| read.project_of(&common_dir)).map_err(error::store)?;
+    let known = ctx
+        .store
+        .read(|read| read.project_of(&common_dir))
+        .map_err(error::store)?;
     let file = ctx
         .store
         .read(|read| Project::of(read, known.as_ref().map(|p| &p.id), repository.root()))
         .map_err(error::project)?;
     let config = ctx.config().map_err(error::config)?;
-    let agent = match params.agent.clone().or_else(|| config.default_agent.clone()) {
+    let agent = match params
+        .agent
+        .clone()
+        .or_else(|| config.default_agent.clone())
+    {
         Some(agent) => agent,
-        None => ctx.default_agent(&config, &params.environment).ok_or_else(no_agent)?,
+        None => ctx
+            .default_agent(&config, &params.environment)
+            .ok_or_else(no_agent)?,
     };
     let planning_agent = params
         .planning_agent
@@ -63,10 +72,16 @@ pub(super) async fn create(
         .or_else(|| params.agent.clone())
         .or_else(|| config.planning_agent.clone())
         .unwrap_or_else(|| agent.clone());
-    let prompt = ctx.redactor(&params.environment).text(params.prompt.trim()).into_owned();
+    let prompt = ctx
+        .redactor(&params.environment)
+        .text(params.prompt.trim())
+        .into_owned();
     let title = title(&prompt);
     let wanted = repo::slug(params.name.as_deref().unwrap_or(&title));
-    let (base, verify) = (params.base.clone().or(file.file.base), params.verify.clone());
+    let (base, verify) = (
+        params.base.clone().or(file.file.base),
+        params.verify.clone(),
+    );
     let (base, target, slug) = tokio::task::spawn_blocking(move || {
         let head = repository.head()?;
         let target = match &base {
@@ -115,7 +130,11 @@ fn no_agent() -> Failure {
 
 /// The first line, short enough for a table.
 fn title(prompt: &str) -> String {
-    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = prompt
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let line: String = line.chars().filter(|c| !c.is_control()).collect();
     match line.char_indices().nth(100) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),
@@ -153,7 +172,10 @@ pub(super) async fn list(
     let project = match &params.cwd {
         Some(cwd) => {
             let common = repository(cwd).await?.common_dir().display().to_string();
-            match store.read(|read| read.project_of(&common)).map_err(error::store)? {
+            match store
+                .read(|read| read.project_of(&common))
+                .map_err(error::store)?
+            {
                 Some(project) => Some(project.id),
                 None => return Ok(SpecTaskList { tasks: Vec::new() }),
             }
@@ -164,7 +186,9 @@ pub(super) async fn list(
         let rows = read.tasks(project.as_ref(), params.archived)?;
         view::tasks(read, &rows)
     });
-    Ok(SpecTaskList { tasks: tasks.map_err(error::store)? })
+    Ok(SpecTaskList {
+        tasks: tasks.map_err(error::store)?,
+    })
 }
 
 fn find(face: &Face, name: &TaskRef) -> Result<TaskRow, Failure> {
@@ -186,7 +210,9 @@ pub(super) async fn start(
     params: StartParams,
 ) -> Result<SpecTaskView, Failure> {
     let task = find(&face, &params.task)?;
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let task = task::start(&face.ctx.store, params.task).await?;
     view::one_task(&face.ctx, &task)
 }
@@ -206,7 +232,9 @@ pub(super) async fn resume(
     params: StartParams,
 ) -> Result<SpecTaskView, Failure> {
     let task = find(&face, &params.task)?;
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let task = task::set_paused(&face.ctx.store, params.task, false).await?;
     view::one_task(&face.ctx, &task)
 }
@@ -228,7 +256,9 @@ pub(super) async fn retry(
     let task = match target(&face, &params.target)? {
         Target::Task(task) | Target::Session(task, _) => task,
     };
-    face.ctx.environments.bring(&task.project, params.environment);
+    face.ctx
+        .environments
+        .bring(&task.project, params.environment);
     let task = task::retry(&face.ctx.store, params.target).await?;
     view::one_task(&face.ctx, &task)
 }
@@ -244,7 +274,11 @@ pub(super) async fn cancel(
 ) -> Result<SpecTaskView, Failure> {
     let sessions = match target(&face, &params.target)? {
         Target::Task(task) => {
-            let rows = face.ctx.store.read(|read| read.sessions(&task.id)).map_err(error::store)?;
+            let rows = face
+                .ctx
+                .store
+                .read(|read| read.sessions(&task.id))
+                .map_err(error::store)?;
             rows.into_iter().map(|row| row.id).collect()
         }
         Target::Session(_, row) => vec![row.id],
@@ -295,10 +329,16 @@ pub(super) async fn diff(
     let branch = to == task.branch();
     tokio::task::spawn_blocking(move || {
         let to = if branch {
-            repository.branch_tip(&to).map_err(error::repository)?.ok_or_else(|| {
-                Failure::new(FailureKind::InvalidState, format!("there is no branch {to} yet"))
+            repository
+                .branch_tip(&to)
+                .map_err(error::repository)?
+                .ok_or_else(|| {
+                    Failure::new(
+                        FailureKind::InvalidState,
+                        format!("there is no branch {to} yet"),
+                    )
                     .hint("it is made when a person approves the documents")
-            })?
+                })?
         } else {
             to
         };
@@ -308,17 +348,24 @@ pub(super) async fn diff(
             .into_iter()
             .map(|file| FileStat {
                 path: file.path,
-                added: file.added,
-                removed: file.removed,
+                added: file.added as u64,
+                removed: file.removed as u64,
                 binary: file.binary,
             })
             .collect();
         let patch = if params.stat {
             String::new()
         } else {
-            repository.diff(&from, &to, &[]).map_err(error::repository)?
+            repository
+                .diff(&from, &to, &[])
+                .map_err(error::repository)?
         };
-        Ok(DiffView { from, to, files, patch })
+        Ok(DiffView {
+            from,
+            to,
+            files,
+            patch,
+        })
     })
     .await
     .map_err(blocking_error)?

@@ -15,7 +15,9 @@ use crate::{
 };
 
 fn time(millis: i64) -> String {
-    Timestamp::from_millisecond(millis).unwrap_or_default().to_string()
+    Timestamp::from_millisecond(millis)
+        .unwrap_or_default()
+        .to_string()
 }
 
 pub(super) fn task(
@@ -23,7 +25,10 @@ pub(super) fn task(
     row: &TaskRow,
     (active, stuck): (u32, u32),
 ) -> Result<SpecTaskView, StoreError> {
-    let project = read.project(&row.project)?.map(|project| project.root).unwrap_or_default();
+    let project = read
+        .project(&row.project)?
+        .map(|project| project.root)
+        .unwrap_or_default();
     Ok(SpecTaskView {
         id: row.id.clone(),
         number: row.number,
@@ -43,7 +48,10 @@ pub(super) fn task(
         target: row.target.clone(),
         revision: row.revision,
         approved: row.approved,
-        progress: Progress { done: row.done, total: row.total },
+        progress: Progress {
+            done: row.done,
+            total: row.total,
+        },
         active,
         stuck,
         error: row.error.clone(),
@@ -55,8 +63,15 @@ pub(super) fn task(
 /// The view of one SpecTask, by its row.
 pub(super) fn one_task(ctx: &Context, row: &TaskRow) -> Result<SpecTaskView, Failure> {
     let view = ctx.store.read(|read| {
-        let counts = read.session_counts()?.into_iter().find(|(id, _, _)| *id == row.id);
-        task(read, row, counts.map_or((0, 0), |(_, active, stuck)| (active, stuck)))
+        let counts = read
+            .session_counts()?
+            .into_iter()
+            .find(|(id, _, _)| *id == row.id);
+        task(
+            read,
+            row,
+            counts.map_or((0, 0), |(_, active, stuck)| (active, stuck)),
+        )
     });
     view.map_err(super::error::store)
 }
@@ -67,7 +82,9 @@ pub(super) fn tasks(read: &Read<'_>, rows: &[TaskRow]) -> Result<Vec<SpecTaskVie
         .into_iter()
         .map(|(id, active, stuck)| (id, (active, stuck)))
         .collect();
-    rows.iter().map(|row| task(read, row, counts.get(&row.id).copied().unwrap_or_default())).collect()
+    rows.iter()
+        .map(|row| task(read, row, counts.get(&row.id).copied().unwrap_or_default()))
+        .collect()
 }
 
 pub(super) fn session(
@@ -120,7 +137,10 @@ pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview,
     let view = ctx.store.read(|read| -> Result<_, StoreError> {
         let rows = read.sessions(&row.id)?;
         let count = |wanted: &[SessionStatus]| {
-            let all = rows.iter().filter(|session| wanted.contains(&session.status)).count();
+            let all = rows
+                .iter()
+                .filter(|session| wanted.contains(&session.status))
+                .count();
             u32::try_from(all).unwrap_or(u32::MAX)
         };
         let counts = (
@@ -128,18 +148,19 @@ pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview,
             count(&[SessionStatus::Blocked, SessionStatus::Waiting]),
         );
         let depends = read.dependencies(&row.id)?;
-        let tasks = read.implementation_tasks(&row.id)?.into_iter().map(|work| {
-            ImplementationTaskView {
-                depends: depends.get(&work.number).cloned().unwrap_or_default(),
-                number: work.number,
-                title: work.title,
-                status: work.status,
-                optional: work.optional,
-                requirements: work.requirements,
-                resources: work.resources,
-                session: work.session,
-            }
-        });
+        let tasks =
+            read.implementation_tasks(&row.id)?
+                .into_iter()
+                .map(|work| ImplementationTaskView {
+                    depends: depends.get(&work.number).cloned().unwrap_or_default(),
+                    number: work.number,
+                    title: work.title,
+                    status: work.status,
+                    optional: work.optional,
+                    requirements: work.requirements,
+                    resources: work.resources,
+                    session: work.session,
+                });
         let sessions: Vec<WorkSessionView> = rows
             .iter()
             .map(|session_row| session(ctx, read, row, session_row))
@@ -192,7 +213,11 @@ fn next(task: &TaskRow, sessions: &[WorkSessionView], permissions: usize) -> Vec
     };
     for command in more {
         let (command, flags) = command.split_once(' ').unwrap_or((command, ""));
-        next.push(format!("spectask {command} {name} {flags}").trim_end().to_owned());
+        next.push(
+            format!("spectask {command} {name} {flags}")
+                .trim_end()
+                .to_owned(),
+        );
     }
     next.dedup();
     next
@@ -204,7 +229,11 @@ pub(super) fn waves(plan: &[NewImplementationTask]) -> Vec<PlanWave> {
     // Dependencies point at tasks in any order; a plan has no cycle, so this settles.
     for _ in 0..plan.len() {
         for entry in plan {
-            let after = entry.depends.iter().filter_map(|on| level.get(on.as_str())).max();
+            let after = entry
+                .depends
+                .iter()
+                .filter_map(|on| level.get(on.as_str()))
+                .max();
             let at = after.map_or(0, |level| level + 1);
             level.insert(&entry.number, at);
         }
@@ -227,5 +256,8 @@ pub(super) fn waves(plan: &[NewImplementationTask]) -> Vec<PlanWave> {
 
 /// The failure of a thing that must be there.
 pub(super) fn gone(what: &str) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("the {what} is not in the database"))
+    Failure::new(
+        FailureKind::NotFound,
+        format!("the {what} is not in the database"),
+    )
 }

@@ -58,7 +58,10 @@ impl Briefing<'_> {
     fn first(&self) -> Result<(&'static str, String), Halt> {
         if self.session.phase == SessionPhase::Planning {
             let values = json!({ "prompt": self.task.prompt });
-            return Ok(("plan", self.render(Template::Plan, values, self.fields("plan")?)?));
+            return Ok((
+                "plan",
+                self.render(Template::Plan, values, self.fields("plan")?)?,
+            ));
         }
         let fields = self.fields("implement")?;
         let Some(work) = self.work()? else {
@@ -76,12 +79,19 @@ impl Briefing<'_> {
             "design": clip(&approved.design, DESIGN_LIMIT),
             "handoffs": self.handoffs(&work)?,
         });
-        Ok(("implement", self.render(Template::Implement, values, fields)?))
+        Ok((
+            "implement",
+            self.render(Template::Implement, values, fields)?,
+        ))
     }
 
     fn follow_up(&self, next: &NextPrompt) -> Result<String, Halt> {
         match next {
-            NextPrompt::Revise { comment, comments, findings } => {
+            NextPrompt::Revise {
+                comment,
+                comments,
+                findings,
+            } => {
                 let texts = self.newest()?;
                 let values = json!({
                     "prompt": self.task.prompt,
@@ -93,7 +103,11 @@ impl Briefing<'_> {
                 let mut told = comments.clone();
                 if let Some(text) = comment {
                     let document = DocumentKind::Requirements;
-                    told.push(LineComment { document, line: None, text: text.clone() });
+                    told.push(LineComment {
+                        document,
+                        line: None,
+                        text: text.clone(),
+                    });
                 }
                 fields["comments"] = json!(told);
                 fields["findings"] = json!(findings);
@@ -127,8 +141,7 @@ impl Briefing<'_> {
     }
 
     fn fields(&self, kind: &str) -> Result<Value, Halt> {
-        let mut fields =
-            json!({ "kind": kind, "task": self.task.name(), "folder": self.folder() });
+        let mut fields = json!({ "kind": kind, "task": self.task.name(), "folder": self.folder() });
         if self.session.phase == SessionPhase::Planning {
             fields["prompt"] = self.task.prompt.as_str().into();
             return Ok(fields);
@@ -156,7 +169,10 @@ impl Briefing<'_> {
 
     fn revision(&self, number: Option<u32>) -> Result<RevisionRow, Halt> {
         let revision = match number {
-            Some(number) => self.ctx.store.read(|read| read.revision(&self.task.id, number))?,
+            Some(number) => self
+                .ctx
+                .store
+                .read(|read| read.revision(&self.task.id, number))?,
             None => None,
         };
         revision.ok_or_else(|| Halt::broken("the revision of the documents is not in the database"))
@@ -179,7 +195,9 @@ impl Briefing<'_> {
         let tasks = store.read(|read| read.implementation_tasks(&self.task.id))?;
         let done = tasks.iter().filter(|task| depends.contains(&task.number));
         let handoffs = done.filter_map(|task| {
-            let session = sessions.iter().find(|s| Some(&s.id) == task.session.as_ref())?;
+            let session = sessions
+                .iter()
+                .find(|s| Some(&s.id) == task.session.as_ref())?;
             let text = session.claim.as_deref()?;
             Some(json!({ "name": session_name(self.task, session), "text": text }))
         });
@@ -215,12 +233,20 @@ fn clip(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.trim_end().to_owned();
     }
-    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}\n(shortened; the whole text is in the file)", &text[..end])
+    let end = (0..=limit)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    format!(
+        "{}\n(shortened; the whole text is in the file)",
+        &text[..end]
+    )
 }
 
 fn clip_start(text: &str, limit: usize) -> &str {
     let start = text.len().saturating_sub(limit);
-    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let start = (start..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     &text[start..]
 }

@@ -16,7 +16,7 @@ const TAIL: usize = 16 * 1024;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Whether it succeeded.
     pub passed: bool,
     /// The command, its last output, and how it ended.
@@ -25,7 +25,7 @@ pub struct Ended {
 
 /// Why a command has no end.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(super) enum CommandError {
     /// It could not be started.
     #[error("`{command}` could not be started: {source}")]
     Start {
@@ -46,7 +46,7 @@ pub enum CommandError {
 ///
 /// # Errors
 /// When one cannot be started, or `cancel` fires.
-pub async fn run_all(
+pub(super) async fn run_all(
     commands: &[String],
     folder: &Path,
     environment: &BTreeMap<String, String>,
@@ -58,10 +58,16 @@ pub async fn run_all(
         let ended = run(command, folder, environment, limit, cancel).await?;
         all.push_str(&ended.output);
         if !ended.passed {
-            return Ok(Ended { passed: false, output: tail(&all) });
+            return Ok(Ended {
+                passed: false,
+                output: tail(&all),
+            });
         }
     }
-    Ok(Ended { passed: true, output: tail(&all) })
+    Ok(Ended {
+        passed: true,
+        output: tail(&all),
+    })
 }
 
 async fn run(
@@ -71,7 +77,11 @@ async fn run(
     limit: Duration,
     cancel: &CancellationToken,
 ) -> Result<Ended, CommandError> {
-    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let (shell, flag) = if cfg!(windows) {
+        ("cmd", "/C")
+    } else {
+        ("sh", "-c")
+    };
     let mut command = Command::new(shell);
     command
         .args([flag, line])
@@ -89,7 +99,10 @@ async fn run(
     let mut child = wrap
         .wrap(KillOnDrop)
         .spawn()
-        .map_err(|source| CommandError::Start { command: line.into(), source })?;
+        .map_err(|source| CommandError::Start {
+            command: line.into(),
+            source,
+        })?;
     let kept = Arc::new(Mutex::new(Vec::new()));
     let readers = [
         tokio::spawn(collect(child.stdout().take(), Arc::clone(&kept))),
@@ -115,8 +128,15 @@ async fn run(
     }
     drop(child.start_kill());
     let text = String::from_utf8_lossy(&kept.lock().await).into_owned();
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    Ok(Ended { passed, output: format!("$ {line}\n{text}{gap}[{how}]\n") })
+    let gap = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    Ok(Ended {
+        passed,
+        output: format!("$ {line}\n{text}{gap}[{how}]\n"),
+    })
 }
 
 async fn collect<R: AsyncRead + Unpin>(pipe: Option<R>, kept: Arc<Mutex<Vec<u8>>>) {
@@ -145,28 +165,50 @@ mod tests {
         let commands: Vec<String> = lines.iter().map(ToString::to_string).collect();
         let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         let folder = tempfile::TempDir::new().unwrap();
-        run_all(&commands, folder.path(), &environment, limit, &CancellationToken::new())
-            .await
-            .unwrap()
+        run_all(
+            &commands,
+            folder.path(),
+            &environment,
+            limit,
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap()
     }
 
     #[tokio::test]
     async fn the_first_failure_ends_it_and_its_output_is_kept() {
-        let ended = go(&["echo one", "echo two >&2; exit 3", "echo three"], Duration::from_secs(20)).await;
+        let ended = go(
+            &["echo one", "echo two >&2; exit 3", "echo three"],
+            Duration::from_secs(20),
+        )
+        .await;
         assert!(!ended.passed);
-        assert!(ended.output.contains("two") && ended.output.contains("exit status: 3"), "{}", ended.output);
+        assert!(
+            ended.output.contains("two") && ended.output.contains("exit status: 3"),
+            "{}",
+            ended.output
+        );
         assert!(!ended.output.contains("three"));
     }
 
     #[tokio::test]
     async fn a_command_that_hangs_is_stopped_with_its_children() {
         let ended = go(&["sleep 600 & wait"], Duration::from_millis(200)).await;
-        assert!(!ended.passed && ended.output.contains("command_limit"), "{}", ended.output);
+        assert!(
+            !ended.passed && ended.output.contains("command_limit"),
+            "{}",
+            ended.output
+        );
     }
 
     #[tokio::test]
     async fn only_the_end_of_a_flood_is_kept() {
-        let ended = go(&["yes | head -c 1000000; echo the end"], Duration::from_secs(20)).await;
+        let ended = go(
+            &["yes | head -c 1000000; echo the end"],
+            Duration::from_secs(20),
+        )
+        .await;
         assert!(ended.passed && ended.output.len() <= TAIL && ended.output.contains("the end"));
     }
 }

@@ -10,7 +10,9 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use spectask_protocol::{AgentName, Environment, PermissionId, ProjectId, SpecTaskId, WorkSessionId};
+use spectask_protocol::{
+    AgentName, Environment, PermissionId, ProjectId, SpecTaskId, WorkSessionId,
+};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +47,7 @@ pub struct Context {
     pub prompts: Prompts,
     /// Wakes the scheduler without an event.
     pub wake: Notify,
-    redaction_key: Vec<u8>,
+    redaction_key: [u8; 32],
     draining: AtomicBool,
     steps: Mutex<HashMap<WorkSessionId, String>>,
     asks: Mutex<HashMap<PermissionId, oneshot::Sender<PermissionAnswer>>>,
@@ -66,8 +68,11 @@ impl Context {
         const KEY: &str = "redaction_key";
         let fresh: Vec<u8> =
             Sha256::digest(format!("{}{}", uuid::Uuid::now_v7(), uuid::Uuid::now_v7())).to_vec();
-        store.write(move |write| write.keep_setting(KEY, &fresh)).await?;
-        let redaction_key = store.read(|read| read.setting(KEY))?.unwrap_or_default();
+        store
+            .write(move |write| write.keep_setting(KEY, &fresh))
+            .await?;
+        let kept = store.read(|read| read.setting(KEY))?.unwrap_or_default();
+        let redaction_key = Sha256::digest(kept).into();
         let prompts = Prompts::new(paths.prompts());
         Ok(Arc::new(Self {
             store,
@@ -99,7 +104,7 @@ impl Context {
             .iter()
             .filter(|(name, _)| redact::is_secret_name(name))
             .map(|(name, value)| (name.clone(), value.clone()));
-        Redactor::with_key(&self.redaction_key, secrets)
+        Redactor::with_key(self.redaction_key, secrets)
     }
 
     /// Agents that are configured or were found, the configured first.
@@ -112,16 +117,29 @@ impl Context {
             &agents::zed_data_folders(),
         );
         let configured = config.agents.values().map(|profile| {
-            let program = profile.command.first().map(String::as_str).unwrap_or_default();
+            let program = profile
+                .command
+                .first()
+                .map(String::as_str)
+                .unwrap_or_default();
             let executable = which::which_in_global(program, path.as_deref())
                 .ok()
                 .and_then(|mut all| all.next())
                 .unwrap_or_else(|| PathBuf::from(program));
-            (Found { profile: profile.clone(), source: Source::Path, executable }, true)
+            (
+                Found {
+                    profile: profile.clone(),
+                    source: Source::Path,
+                    executable,
+                },
+                true,
+            )
         });
         let configured: Vec<_> = configured.collect();
-        let names: Vec<&str> =
-            configured.iter().map(|(found, _)| found.profile.name.as_str()).collect();
+        let names: Vec<&str> = configured
+            .iter()
+            .map(|(found, _)| found.profile.name.as_str())
+            .collect();
         let others: Vec<_> = found
             .into_iter()
             .filter(|found| !names.contains(&found.profile.name.as_str()))
@@ -153,7 +171,9 @@ impl Context {
             .map(|(found, _)| found.profile)
             .find(|profile| profile.name == name.as_str())
             .ok_or_else(|| {
-                let known = agents::known().iter().find(|known| known.name == name.as_str());
+                let known = agents::known()
+                    .iter()
+                    .find(|known| known.name == name.as_str());
                 Halt::from(AgentError::NotFound {
                     agent: name.to_string(),
                     command: known
@@ -174,7 +194,11 @@ impl Context {
     fn project(&self, id: &ProjectId) -> Result<ProjectRow, Halt> {
         let project: Option<ProjectRow> = self.store.read(|read| read.project(id))?;
         project.ok_or_else(|| {
-            WorkflowError::NotFound { what: "project", name: id.to_string() }.into()
+            WorkflowError::NotFound {
+                what: "project",
+                name: id.to_string(),
+            }
+            .into()
         })
     }
 
@@ -183,7 +207,8 @@ impl Context {
     /// # Errors
     /// When it cannot be read or does not fit.
     pub fn project_file(&self, project: &ProjectRow) -> Result<Project, ProjectError> {
-        self.store.read(|read| Project::of(read, Some(&project.id), project.root.as_ref()))
+        self.store
+            .read(|read| Project::of(read, Some(&project.id), project.root.as_ref()))
     }
 
     /// The worktree of a session; sessions of a SpecTask in simple mode share one.
@@ -205,7 +230,9 @@ impl Context {
     pub fn task_folder(&self, task: &TaskRow) -> PathBuf {
         let id = task.id.as_str();
         let tail = id.get(id.len().saturating_sub(6)..).unwrap_or_default();
-        self.paths.worktrees().join(format!("{}-{tail}", task.name()))
+        self.paths
+            .worktrees()
+            .join(format!("{}-{tail}", task.name()))
     }
 
     /// One merge at a time per SpecTask.
@@ -240,7 +267,9 @@ impl Context {
 
     /// Hands a person's answer to the agent that waits; returns whether one did.
     pub fn answer(&self, permission: &PermissionId, answer: PermissionAnswer) -> bool {
-        lock(&self.asks).remove(permission).is_some_and(|waiting| waiting.send(answer).is_ok())
+        lock(&self.asks)
+            .remove(permission)
+            .is_some_and(|waiting| waiting.send(answer).is_ok())
     }
 
     pub(super) fn forget_ask(&self, permission: &PermissionId) {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     repo::{Author, CommitMessage, Repository},
     spec,
-    store::{RevisionRow, ReviewRow, TaskRow},
+    store::{ReviewRow, RevisionRow, TaskRow},
     workflow::{review::DocumentTexts, session},
 };
 
@@ -43,8 +43,10 @@ pub(super) async fn commit(ctx: Shared, id: SpecTaskId) {
 async fn try_commit(ctx: &Shared, id: &SpecTaskId) -> Result<(), Halt> {
     let task = ctx.store.read(|read| read.task(id))?.ok_or(Halt::Gone)?;
     let number = task.approved.ok_or(Halt::Gone)?;
-    let revision =
-        ctx.store.read(|read| read.revision(id, number))?.ok_or(Halt::Gone)?;
+    let revision = ctx
+        .store
+        .read(|read| read.revision(id, number))?
+        .ok_or(Halt::Gone)?;
     let reviews = ctx.store.read(|read| read.reviews(id))?;
     let (_, repository) = ctx.repository(&task)?;
     let tip = git(&repository, move |repository| {
@@ -87,7 +89,10 @@ fn files(task: &TaskRow, revision: &RevisionRow, reviews: &[ReviewRow]) -> Vec<(
     let mut files: Vec<(String, Vec<u8>)> = DocumentKind::ALL
         .iter()
         .map(|kind| {
-            (format!("{folder}/{}", kind.file_name()), texts.get(*kind).as_bytes().to_vec())
+            (
+                format!("{folder}/{}", kind.file_name()),
+                texts.get(*kind).as_bytes().to_vec(),
+            )
         })
         .collect();
     let plan = spec::plan(&texts.tasks, &texts.requirements).unwrap_or_default();
@@ -113,7 +118,10 @@ fn files(task: &TaskRow, revision: &RevisionRow, reviews: &[ReviewRow]) -> Vec<(
         "planning_agent": task.planning_agent,
         "implementation_tasks": entries,
     });
-    files.push((format!("{folder}/spec-metadata.json"), format!("{metadata:#}\n").into_bytes()));
+    files.push((
+        format!("{folder}/spec-metadata.json"),
+        format!("{metadata:#}\n").into_bytes(),
+    ));
     for (index, review) in reviews.iter().enumerate() {
         let name = format!("{folder}/reviews/{:02}-{}.md", index + 1, review.decision);
         files.push((name, shown_review(review).into_bytes()));
@@ -132,7 +140,10 @@ fn shown_review(review: &ReviewRow) -> String {
         text.push_str(&format!("\n{}\n", comment.trim()));
     }
     for comment in &review.comments {
-        let line = comment.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let line = comment
+            .line
+            .map(|line| format!(":{line}"))
+            .unwrap_or_default();
         text.push_str(&format!(
             "\n- `{}{line}`: {}\n",
             comment.document.file_name(),

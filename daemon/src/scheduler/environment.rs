@@ -32,7 +32,11 @@ impl Environments {
         let own = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { own, brought: Mutex::default(), shell: OnceCell::new() }
+        Self {
+            own,
+            brought: Mutex::default(),
+            shell: OnceCell::new(),
+        }
     }
 
     /// Takes what a person's command brought; empty or oversized ones are passed over.
@@ -41,7 +45,10 @@ impl Environments {
             let plain = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
             plain && !name.starts_with("SPECTASK_")
         });
-        let size: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let size: usize = environment
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         if environment.is_empty() || size > SIZE_LIMIT {
             return;
         }
@@ -55,7 +62,10 @@ impl Environments {
         let mut environment = match brought {
             Some(mut brought) => {
                 // The daemon's own settings stay in force, such as the pace of the example agent.
-                let own = self.own.iter().filter(|(name, _)| name.starts_with("SPECTASK_"));
+                let own = self
+                    .own
+                    .iter()
+                    .filter(|(name, _)| name.starts_with("SPECTASK_"));
                 brought.extend(own.map(|(name, value)| (name.clone(), value.clone())));
                 brought
             }
@@ -132,13 +142,20 @@ mod tests {
     #[test]
     fn what_a_profile_prints_before_is_no_part_of_a_name() {
         let parsed = parse(b"welcome!\nA=1\0B=x\ny=z\0=odd\0");
-        assert_eq!(parsed, BTreeMap::from([("A".into(), "1".into()), ("B".into(), "x\ny=z".into())]));
+        assert_eq!(
+            parsed,
+            BTreeMap::from([("A".into(), "1".into()), ("B".into(), "x\ny=z".into())])
+        );
     }
 
     #[tokio::test]
     async fn what_a_person_brought_is_used_for_that_project_only() {
         let environments = Environments::new();
-        let id = |n: u32| format!("01890a5d-ac96-774b-bcce-b30209{n:06}").parse::<ProjectId>().unwrap();
+        let id = |n: u32| {
+            format!("01890a5d-ac96-774b-bcce-b30209{n:06}")
+                .parse::<ProjectId>()
+                .unwrap()
+        };
         let brought = BTreeMap::from([
             ("KEY".to_owned(), "1".to_owned()),
             ("SPECTASK_DATA_DIR".to_owned(), "/elsewhere".to_owned()),
@@ -147,8 +164,18 @@ mod tests {
         environments.bring(&id(1), brought);
         let one = environments.of(&id(1), &[]).await;
         assert_eq!(one.get("KEY").map(String::as_str), Some("1"));
-        assert_ne!(one.get("SPECTASK_DATA_DIR").map(String::as_str), Some("/elsewhere"));
+        assert_ne!(
+            one.get("SPECTASK_DATA_DIR").map(String::as_str),
+            Some("/elsewhere")
+        );
         assert!(!one.contains_key("BAD=NAME"));
-        assert_ne!(environments.of(&id(2), &[]).await.get("KEY").map(String::as_str), Some("1"));
+        assert_ne!(
+            environments
+                .of(&id(2), &[])
+                .await
+                .get("KEY")
+                .map(String::as_str),
+            Some("1")
+        );
     }
 }

@@ -21,11 +21,19 @@ pub(super) enum Halt {
 
 impl Halt {
     pub(super) fn wait(kind: WaitKind, text: impl Into<String>, hint: Option<&str>) -> Self {
-        Self::Wait(Waiting { kind, text: text.into(), hint: hint.map(str::to_owned) })
+        Self::Wait(Waiting {
+            kind,
+            text: text.into(),
+            hint: hint.map(str::to_owned),
+        })
     }
 
     pub(super) fn broken(text: impl Into<String>) -> Self {
-        Self::wait(WaitKind::Repository, text, Some("`spectask retry` tries again"))
+        Self::wait(
+            WaitKind::Repository,
+            text,
+            Some("`spectask retry` tries again"),
+        )
     }
 
     /// As a session keeps it; none when there is nothing to keep.

@@ -20,7 +20,8 @@ const TRIES: u32 = 5;
 
 /// Merges a verified session. Returns whether it is in; if not, its stage says how it goes on.
 pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
-    job.ctx.set_step(&job.row.id, Some("in the merge queue".into()));
+    job.ctx
+        .set_step(&job.row.id, Some("in the merge queue".into()));
     let lock = job.ctx.merge_lock(&job.task.id);
     let _turn = lock.lock().await;
     if matches!(NextPrompt::of(&job.row), Some(NextPrompt::Resolve { .. })) {
@@ -41,8 +42,7 @@ pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
             let ended = verify_merged(job, &commit).await?;
             if !ended.passed {
                 let output = ended.output.clone();
-                let row =
-                    session::verified(&job.ctx.store, &job.row.id, false, output).await?;
+                let row = session::verified(&job.ctx.store, &job.row.id, false, output).await?;
                 bring_tip(job, &tip).await?;
                 failed_verify(job, &row, ended.output).await?;
                 return Ok(false);
@@ -58,14 +58,25 @@ pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
             Err(Put::Halt(halt)) => return Err(halt),
         }
     }
-    Err(Halt::broken(format!("{} keeps moving; something else works on it", job.task.branch())))
+    Err(Halt::broken(format!(
+        "{} keeps moving; something else works on it",
+        job.task.branch()
+    )))
 }
 
 enum Plan {
     /// It is in already: a crash came between the ref and the database.
-    Contained { tip: String, done: u32 },
-    Merged { tip: String, commit: String },
-    Conflict { paths: Vec<String> },
+    Contained {
+        tip: String,
+        done: u32,
+    },
+    Merged {
+        tip: String,
+        commit: String,
+    },
+    Conflict {
+        paths: Vec<String>,
+    },
 }
 
 async fn plan(job: &Job<'_>) -> Result<Plan, Halt> {
@@ -78,25 +89,38 @@ async fn plan(job: &Job<'_>) -> Result<Plan, Halt> {
     git(&job.repository, move |repository| {
         let tip = repository
             .branch_tip(&branch)?
-            .ok_or_else(|| RepoError::UnknownRevision { revision: branch.clone() })?;
+            .ok_or_else(|| RepoError::UnknownRevision {
+                rev: branch.clone(),
+                shallow: false,
+            })?;
         let Some(head) = head.filter(|_| !empty) else {
             // Nothing to merge: only the tick is missing, or not even that.
             let tasks = tasks_md(repository, &name, &tip)?;
-            let ticked = number.as_deref().is_none_or(|number| is_ticked(&tasks, number));
+            let ticked = number
+                .as_deref()
+                .is_none_or(|number| is_ticked(&tasks, number));
             return Ok(if ticked {
-                Plan::Contained { done: spec::progress(&tasks).done, tip }
+                Plan::Contained {
+                    done: spec::progress(&tasks).done,
+                    tip,
+                }
             } else {
-                Plan::Merged { commit: tip.clone(), tip }
+                Plan::Merged {
+                    commit: tip.clone(),
+                    tip,
+                }
             });
         };
-        Ok(match repository.merge(&tip, &head, &message, &Author::User)? {
-            Merge::Merged { commit, .. } => Plan::Merged { tip, commit },
-            Merge::AlreadyContained => {
-                let done = spec::progress(&tasks_md(repository, &name, &tip)?).done;
-                Plan::Contained { tip, done }
-            }
-            Merge::Conflict { paths } => Plan::Conflict { paths },
-        })
+        Ok(
+            match repository.merge(&tip, &head, &message, &Author::User)? {
+                Merge::Merged { commit, .. } => Plan::Merged { tip, commit },
+                Merge::AlreadyContained => {
+                    let done = spec::progress(&tasks_md(repository, &name, &tip)?).done;
+                    Plan::Contained { tip, done }
+                }
+                Merge::Conflict { paths } => Plan::Conflict { paths },
+            },
+        )
     })
     .await
 }
@@ -152,9 +176,9 @@ async fn put(job: &Job<'_>, tip: &str, merge: &str) -> Result<(String, u32), Put
     match moved {
         Ok(Ok(Some(done))) => Ok(done),
         Ok(Ok(None)) => Err(Put::Moved),
-        Ok(Err(text)) => {
-            Err(Put::Halt(Halt::broken(format!("the task cannot be ticked: {text}"))))
-        }
+        Ok(Err(text)) => Err(Put::Halt(Halt::broken(format!(
+            "the task cannot be ticked: {text}"
+        )))),
         Err(halt) => Err(Put::Halt(halt)),
     }
 }
@@ -162,7 +186,12 @@ async fn put(job: &Job<'_>, tip: &str, merge: &str) -> Result<(String, u32), Put
 /// Verifies a merged tree in the integration worktree, which is kept for the next merge.
 async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::Ended, Halt> {
     let folder = job.ctx.task_folder(&job.task).join("integration");
-    let (path, at) = (folder.clone(), WorktreeAt::Detached { commit: commit.to_owned() });
+    let (path, at) = (
+        folder.clone(),
+        WorktreeAt::Detached {
+            commit: commit.to_owned(),
+        },
+    );
     let (root, copy) = (job.project.root.clone(), job.copy.clone());
     git(&job.repository, move |repository| {
         // What verify left there is no one's work.
@@ -177,10 +206,15 @@ async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::En
 }
 
 async fn conflict(job: &Job<'_>, paths: Vec<String>) -> Result<Halt, Halt> {
-    let text = format!("conflicts with work merged meanwhile in {}", paths.join(", "));
+    let text = format!(
+        "conflicts with work merged meanwhile in {}",
+        paths.join(", ")
+    );
     let next = NextPrompt::Resolve { files: paths };
-    session::update(&job.ctx.store, &job.row.id, move |row| row.next_prompt = next.to_text())
-        .await?;
+    session::update(&job.ctx.store, &job.row.id, move |row| {
+        row.next_prompt = next.to_text()
+    })
+    .await?;
     let hint = "`spectask retry` gives the conflict to this session's agent to resolve";
     Ok(Halt::wait(WaitKind::Conflict, text, Some(hint)))
 }
@@ -192,13 +226,20 @@ async fn give_conflict(job: &Job<'_>) -> Result<(), Halt> {
     let (tip, files) = git(&job.repository, move |repository| {
         let tip = repository
             .branch_tip(&branch)?
-            .ok_or_else(|| RepoError::UnknownRevision { revision: branch.clone() })?;
+            .ok_or_else(|| RepoError::UnknownRevision {
+                rev: branch.clone(),
+                shallow: false,
+            })?;
         let files = repository.merge_into_worktree(&worktree, &tip)?;
         Ok((tip, files))
     })
     .await?;
     let next = (!files.is_empty()).then_some(NextPrompt::Resolve { files });
-    let stage = if next.is_some() { SessionStage::Turn } else { SessionStage::Verify };
+    let stage = if next.is_some() {
+        SessionStage::Turn
+    } else {
+        SessionStage::Verify
+    };
     let head = head(job).await?;
     session::advance(&job.ctx.store, &job.row.id, stage, move |row| {
         row.base = Some(tip);
@@ -211,14 +252,19 @@ async fn give_conflict(job: &Job<'_>) -> Result<(), Halt> {
 
 async fn head(job: &Job<'_>) -> Result<String, Halt> {
     let worktree = job.worktree.clone();
-    git(&job.repository, move |repository| Ok(repository.head_of(&worktree)?.commit)).await
+    git(&job.repository, move |repository| {
+        Ok(repository.head_of(&worktree)?.commit)
+    })
+    .await
 }
 
 /// Brings what was merged meanwhile into the session's worktree, where its agent mends the sum.
 async fn bring_tip(job: &Job<'_>, tip: &str) -> Result<(), Halt> {
     let (worktree, commit) = (job.worktree.clone(), tip.to_owned());
-    git(&job.repository, move |repository| repository.merge_into_worktree(&worktree, &commit))
-        .await?;
+    git(&job.repository, move |repository| {
+        repository.merge_into_worktree(&worktree, &commit)
+    })
+    .await?;
     let (tip, head) = (tip.to_owned(), head(job).await?);
     session::update(&job.ctx.store, &job.row.id, move |row| {
         row.base = Some(tip);

@@ -117,8 +117,7 @@ impl Observer for SessionObserver {
                 _ => ask.title.clone(),
             };
             let title = self.redactor.text(&title).into_owned();
-            let asked =
-                turn::ask(&self.ctx.store, &self.session, title, ask.kind, options).await;
+            let asked = turn::ask(&self.ctx.store, &self.session, title, ask.kind, options).await;
             let permission = match asked {
                 Ok(permission) => permission,
                 Err(error) => {
@@ -127,8 +126,13 @@ impl Observer for SessionObserver {
                 }
             };
             let waiting = self.ctx.expect_answer(permission.clone());
-            let mut withdrawn = Withdrawn { observer: self, permission, armed: true };
-            self.ctx.set_step(&self.session, Some("waits for a permission".into()));
+            let mut withdrawn = Withdrawn {
+                observer: self,
+                permission,
+                armed: true,
+            };
+            self.ctx
+                .set_step(&self.session, Some("waits for a permission".into()));
             let answer = waiting.await.unwrap_or(PermissionAnswer::Cancelled);
             withdrawn.armed = false;
             answer
@@ -144,8 +148,11 @@ impl Observer for SessionObserver {
             }
         };
         let text = self.redactor.text(&incident.text).into_owned();
-        let (store, task, session) =
-            (self.ctx.store.clone(), self.task.clone(), self.session.clone());
+        let (store, task, session) = (
+            self.ctx.store.clone(),
+            self.task.clone(),
+            self.session.clone(),
+        );
         tokio::spawn(async move {
             if let Err(error) = turn::incident(&store, &task, &session, kind, text).await {
                 tracing::error!(%error, "an incident could not be kept");
@@ -175,7 +182,9 @@ impl Observer for SessionObserver {
     }
 
     fn ended(&self, process: &ProcessIdentity) {
-        let Some(row) = lock(&self.processes).remove(process) else { return };
+        let Some(row) = lock(&self.processes).remove(process) else {
+            return;
+        };
         let store = self.ctx.store.clone();
         tokio::spawn(async move {
             if let Err(error) = turn::process_ended(&store, row).await {
@@ -199,8 +208,11 @@ impl Drop for Withdrawn<'_> {
         if !self.armed {
             return;
         }
-        let (store, permission, session) =
-            (ctx.store.clone(), self.permission.clone(), self.observer.session.clone());
+        let (store, permission, session) = (
+            ctx.store.clone(),
+            self.permission.clone(),
+            self.observer.session.clone(),
+        );
         tokio::spawn(async move {
             let answered = turn::answered(&store, permission, session, "cancelled".into()).await;
             if let Err(error) = answered {

@@ -6,9 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use spectask_protocol::{
-    DocumentKind, SessionStage, Severity, SpecTaskStatus, WorkSessionId,
-};
+use spectask_protocol::{DocumentKind, SessionStage, Severity, SpecTaskStatus, WorkSessionId};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -100,7 +98,12 @@ pub(super) async fn report_foreign(
     let changes = before.foreign_changes(&after, &|name| {
         name.starts_with("refs/spectask/")
             || name.starts_with("refs/remotes/")
-            || Some(name) == row.branch.as_deref().map(|b| format!("refs/heads/{b}")).as_deref()
+            || Some(name)
+                == row
+                    .branch
+                    .as_deref()
+                    .map(|b| format!("refs/heads/{b}"))
+                    .as_deref()
     });
     for change in changes {
         // The daemon's own work in other sessions moves their branches meanwhile.
@@ -136,7 +139,11 @@ fn expected_refs(ctx: &Shared, own: &SessionRow) -> Result<Vec<(String, Option<S
                 continue;
             }
             if let Some(branch) = &session.branch {
-                let at = if ctx.is_running(&session.id) { None } else { session.head.clone() };
+                let at = if ctx.is_running(&session.id) {
+                    None
+                } else {
+                    session.head.clone()
+                };
                 expected.push((format!("refs/heads/{branch}"), at));
             }
         }
@@ -145,13 +152,22 @@ fn expected_refs(ctx: &Shared, own: &SessionRow) -> Result<Vec<(String, Option<S
 }
 
 fn load(ctx: &Shared, row: &SessionRow) -> Result<(TaskRow, SessionRow), Halt> {
-    let row = ctx.store.read(|read| read.session(&row.id))?.ok_or(Halt::Gone)?;
-    let task = ctx.store.read(|read| read.task(&row.task))?.ok_or(Halt::Gone)?;
+    let row = ctx
+        .store
+        .read(|read| read.session(&row.id))?
+        .ok_or(Halt::Gone)?;
+    let task = ctx
+        .store
+        .read(|read| read.task(&row.task))?
+        .ok_or(Halt::Gone)?;
     Ok((task, row))
 }
 
 const fn is_planned(task: &TaskRow) -> bool {
-    matches!(task.status, SpecTaskStatus::SpecGeneration | SpecTaskStatus::SpecRevision)
+    matches!(
+        task.status,
+        SpecTaskStatus::SpecGeneration | SpecTaskStatus::SpecRevision
+    )
 }
 
 fn discard(repository: &Repository, worktree: &Path) -> Result<(), crate::repo::RepoError> {
@@ -178,7 +194,10 @@ async fn prepare(
     })
     .await?;
     let kept = worktree.display().to_string();
-    session::update(&ctx.store, &row.id, move |session| session.worktree = Some(kept)).await?;
+    session::update(&ctx.store, &row.id, move |session| {
+        session.worktree = Some(kept)
+    })
+    .await?;
     if row.stage != SessionStage::Prepare {
         return Ok(worktree);
     }
@@ -293,7 +312,9 @@ fn take(worktree: &Path, folder: &str, kind: DocumentKind) -> Result<String, Str
     let path = root.resolve(&path).map_err(|refusal| refusal.to_string())?;
     let about = fs::metadata(&path).map_err(|error| error.to_string())?;
     if !about.is_file() || about.len() > DOCUMENT_LIMIT as u64 {
-        return Err(format!("it is no plain file of at most {DOCUMENT_LIMIT} bytes"));
+        return Err(format!(
+            "it is no plain file of at most {DOCUMENT_LIMIT} bytes"
+        ));
     }
     let bytes = fs::read(&path).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())

@@ -90,28 +90,47 @@ impl Project {
     ///
     /// # Errors
     /// When it cannot be read or does not fit.
-    pub fn load(root: &Path, trusted: impl FnOnce(&str) -> Result<bool, StoreError>) -> Result<Self, ProjectError> {
+    pub fn load(
+        root: &Path,
+        trusted: impl FnOnce(&str) -> Result<bool, StoreError>,
+    ) -> Result<Self, ProjectError> {
         let path = root.join(FILE_NAME);
         let shown = || path.display().to_string();
-        let failed = |source| ProjectError::Read { path: shown(), source };
+        let failed = |source| ProjectError::Read {
+            path: shown(),
+            source,
+        };
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { trusted: true, ..Self::default() });
+                return Ok(Self {
+                    trusted: true,
+                    ..Self::default()
+                });
             }
             Err(error) => return Err(failed(error)),
             Ok(about) if !about.is_file() || about.len() > SIZE_LIMIT => {
                 let reason = format!("it is not a plain file of at most {SIZE_LIMIT} bytes");
-                return Err(ProjectError::Syntax { path: shown(), reason });
+                return Err(ProjectError::Syntax {
+                    path: shown(),
+                    reason,
+                });
             }
             Ok(_) => {}
         }
         let text = fs::read_to_string(&path).map_err(failed)?;
-        let file: ProjectFile = toml_edit::de::from_str(&text)
-            .map_err(|error| ProjectError::Syntax { path: shown(), reason: error.to_string() })?;
+        let file: ProjectFile =
+            toml_edit::de::from_str(&text).map_err(|error| ProjectError::Syntax {
+                path: shown(),
+                reason: error.to_string(),
+            })?;
         let digest = spec::digest(&text);
         let harmless = file.setup.is_empty() && file.verify.is_empty() && file.copy.is_empty();
         let trusted = harmless || trusted(&digest)?;
-        Ok(Self { file, digest: Some(digest), trusted })
+        Ok(Self {
+            file,
+            digest: Some(digest),
+            trusted,
+        })
     }
 
     /// Reads the file of a kept project.
@@ -130,7 +149,10 @@ impl Project {
     pub fn view(&self, root: &Path) -> TrustView {
         TrustView {
             project: root.display().to_string(),
-            file: self.digest.as_ref().map(|_| root.join(FILE_NAME).display().to_string()),
+            file: self
+                .digest
+                .as_ref()
+                .map(|_| root.join(FILE_NAME).display().to_string()),
             digest: self.digest.clone(),
             setup: self.file.setup.clone(),
             copy: self.file.copy.clone(),
@@ -165,7 +187,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        assert!(load("verfy = 'x'").unwrap_err().to_string().contains("verfy"));
+        assert!(
+            load("verfy = 'x'")
+                .unwrap_err()
+                .to_string()
+                .contains("verfy")
+        );
         assert!(load("verify = 3").is_err());
     }
 }

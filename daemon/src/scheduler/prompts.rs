@@ -49,30 +49,46 @@ impl Template {
 
     const fn parts(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Plan => ("plan", "asks for the three documents", include_str!("templates/plan.md")),
+            Self::Plan => (
+                "plan",
+                "asks for the three documents",
+                include_str!("templates/plan.md"),
+            ),
             Self::Revise => (
                 "revise",
                 "sends findings and review comments back to the planner",
                 include_str!("templates/revise.md"),
             ),
-            Self::Missing => {
-                ("missing", "asks for documents that are missing", include_str!("templates/missing.md"))
-            }
+            Self::Missing => (
+                "missing",
+                "asks for documents that are missing",
+                include_str!("templates/missing.md"),
+            ),
             Self::Implement => (
                 "implement",
                 "gives one task of the approved plan to its session",
                 include_str!("templates/implement.md"),
             ),
-            Self::Spawned => {
-                ("spawned", "gives a spawned session its work", include_str!("templates/spawned.md"))
-            }
-            Self::Fix => ("fix", "sends a failed verify back", include_str!("templates/fix.md")),
-            Self::Resolve => {
-                ("resolve", "asks to resolve a merge conflict", include_str!("templates/resolve.md"))
-            }
-            Self::Continue => {
-                ("continue", "goes on after an interruption", include_str!("templates/continue.md"))
-            }
+            Self::Spawned => (
+                "spawned",
+                "gives a spawned session its work",
+                include_str!("templates/spawned.md"),
+            ),
+            Self::Fix => (
+                "fix",
+                "sends a failed verify back",
+                include_str!("templates/fix.md"),
+            ),
+            Self::Resolve => (
+                "resolve",
+                "asks to resolve a merge conflict",
+                include_str!("templates/resolve.md"),
+            ),
+            Self::Continue => (
+                "continue",
+                "goes on after an interruption",
+                include_str!("templates/continue.md"),
+            ),
         }
     }
 
@@ -133,7 +149,11 @@ impl Prompts {
     ///
     /// # Errors
     /// When a person's template cannot be read or does not work.
-    pub fn render(&self, template: Template, values: impl Serialize) -> Result<String, PromptError> {
+    pub fn render(
+        &self,
+        template: Template,
+        values: impl Serialize,
+    ) -> Result<String, PromptError> {
         let (text, path) = self.source(template)?;
         let name = path.map_or_else(|| template.name().into(), |path| path.display().to_string());
         let mut environment = Environment::new();
@@ -141,8 +161,11 @@ impl Prompts {
         // Prompts are Markdown for a model, not HTML for a browser.
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment
-            .render_named_str(&name, &text, values)
-            .map_err(|error| PromptError::Render { name, reason: format!("{error:#}") })
+            .render_named_str(&name, &text, minijinja::value::Serde(values))
+            .map_err(|error| PromptError::Render {
+                name,
+                reason: format!("{error:#}"),
+            })
     }
 
     /// All templates as a person sees them.
@@ -166,7 +189,9 @@ impl Prompts {
 
 fn read(path: &Path) -> io::Result<String> {
     if fs::metadata(path)?.len() > SIZE_LIMIT {
-        return Err(io::Error::other(format!("it has more than {SIZE_LIMIT} bytes")));
+        return Err(io::Error::other(format!(
+            "it has more than {SIZE_LIMIT} bytes"
+        )));
     }
     fs::read_to_string(path)
 }
@@ -174,7 +199,7 @@ fn read(path: &Path) -> io::Result<String> {
 /// The machine-readable end of a prompt. JSON strings hold no line break, so text of a person or a
 /// document cannot close the fence.
 #[must_use]
-pub fn block(mut fields: Value, root: &Path) -> String {
+pub(super) fn block(mut fields: Value, root: &Path) -> String {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("root".into(), json!(root.display().to_string()));
     }
@@ -183,7 +208,7 @@ pub fn block(mut fields: Value, root: &Path) -> String {
 
 /// What a project wants its agents to know: `.kiro/steering/*.md` and `AGENTS.md`, at a commit.
 #[must_use]
-pub fn steering(repository: &crate::repo::Repository, commit: &str) -> String {
+pub(super) fn steering(repository: &crate::repo::Repository, commit: &str) -> String {
     const LIMIT: usize = 32 * 1024;
     let mut paths: Vec<String> = repository
         .list_files(commit, ".kiro/steering")
@@ -194,10 +219,16 @@ pub fn steering(repository: &crate::repo::Repository, commit: &str) -> String {
     paths.push("AGENTS.md".into());
     let mut all = String::new();
     for path in paths {
-        let Ok(Some(bytes)) = repository.read_file(commit, &path) else { continue };
-        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let Ok(Some(bytes)) = repository.read_file(commit, &path) else {
+            continue;
+        };
+        let Ok(text) = String::from_utf8(bytes) else {
+            continue;
+        };
         if all.len() + text.len() > LIMIT {
-            all.push_str(&format!("(`{path}` is left out: too long; read it yourself)\n"));
+            all.push_str(&format!(
+                "(`{path}` is left out: too long; read it yourself)\n"
+            ));
             continue;
         }
         all.push_str(&format!("From `{path}`:\n\n{}\n\n", text.trim()));
@@ -221,11 +252,18 @@ mod tests {
         });
         for template in Template::ALL {
             let text = prompts.render(template, &values).unwrap();
-            assert!(text.trim_end().ends_with("BLOCK"), "{}: {text}", template.name());
+            assert!(
+                text.trim_end().ends_with("BLOCK"),
+                "{}: {text}",
+                template.name()
+            );
             assert!(!text.contains("{{") && !text.contains("{%"), "{text}");
         }
         let plan = prompts.render(Template::Plan, &values).unwrap();
-        assert!(plan.contains("Add <b>auth</b>") && plan.contains(r#"{"waves""#), "{plan}");
+        assert!(
+            plan.contains("Add <b>auth</b>") && plan.contains(r#"{"waves""#),
+            "{plan}"
+        );
     }
 
     #[test]
@@ -233,9 +271,17 @@ mod tests {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("fix.md"), "Mine: {{ output }}").unwrap();
         let prompts = Prompts::new(folder.path().into());
-        assert_eq!(prompts.render(Template::Fix, json!({ "output": "x" })).unwrap(), "Mine: x");
+        assert_eq!(
+            prompts
+                .render(Template::Fix, json!({ "output": "x" }))
+                .unwrap(),
+            "Mine: x"
+        );
         fs::write(folder.path().join("fix.md"), "{{ broken").unwrap();
-        let error = prompts.render(Template::Fix, json!({})).unwrap_err().to_string();
+        let error = prompts
+            .render(Template::Fix, json!({}))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("fix.md"), "{error}");
         assert_eq!(prompts.list().unwrap().len(), 8);
     }

@@ -63,7 +63,10 @@ async fn look_at(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Result
 }
 
 fn is_open(session: &SessionRow) -> bool {
-    matches!(session.status, SessionStatus::Pending | SessionStatus::Active)
+    matches!(
+        session.status,
+        SessionStatus::Pending | SessionStatus::Active
+    )
 }
 
 fn plan(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Result<(), Halt> {
@@ -91,7 +94,10 @@ async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Resu
     let tasks = ctx.store.read(|read| read.implementation_tasks(&task.id))?;
     let resources_of = |session: &SessionRow| {
         let id = session.implementation_task;
-        tasks.iter().find(|task| Some(task.id) == id).map(|task| task.resources.clone())
+        tasks
+            .iter()
+            .find(|task| Some(task.id) == id)
+            .map(|task| task.resources.clone())
     };
     let limit = match task.mode {
         WorkMode::Simple => 1,
@@ -99,13 +105,19 @@ async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Resu
     };
     let mut held = BTreeSet::new();
     let mut running = 0;
-    for session in sessions.iter().filter(|session| ctx.is_running(&session.id)) {
+    for session in sessions
+        .iter()
+        .filter(|session| ctx.is_running(&session.id))
+    {
         running += 1;
         held.extend(resources_of(session).unwrap_or_default());
     }
     // In simple mode a session that is stuck holds the one worktree.
     let stuck = |session: &SessionRow| {
-        matches!(session.status, SessionStatus::Blocked | SessionStatus::Waiting)
+        matches!(
+            session.status,
+            SessionStatus::Blocked | SessionStatus::Waiting
+        )
     };
     if task.mode == WorkMode::Simple && sessions.iter().any(stuck) {
         return Ok(());
@@ -115,7 +127,9 @@ async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Resu
         if *running >= limit || wanted.iter().any(|resource| held.contains(resource)) {
             return false;
         }
-        let Some(cancel) = ctx.take(&session.id) else { return false };
+        let Some(cancel) = ctx.take(&session.id) else {
+            return false;
+        };
         held.extend(wanted);
         *running += 1;
         work.spawn(worker::run(Arc::clone(ctx), session.id.clone(), cancel));
@@ -127,7 +141,10 @@ async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Resu
         if task.paused && status == SessionStatus::Pending {
             continue;
         }
-        for session in open.iter().filter(|s| s.status == status && !ctx.is_running(&s.id)) {
+        for session in open
+            .iter()
+            .filter(|s| s.status == status && !ctx.is_running(&s.id))
+        {
             let turns = matches!(
                 session.stage,
                 spectask_protocol::SessionStage::Prepare | spectask_protocol::SessionStage::Turn
@@ -144,7 +161,9 @@ async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Resu
         for next in ready {
             let session = session::assign(&ctx.store, &task.id, next).await?;
             // Its resources are known by its task, which the next look sees.
-            let Some(cancel) = ctx.take(&session.id) else { continue };
+            let Some(cancel) = ctx.take(&session.id) else {
+                continue;
+            };
             work.spawn(worker::run(Arc::clone(ctx), session.id, cancel));
             running += 1;
         }
@@ -175,7 +194,11 @@ fn ready(
         if chosen.len() == room {
             break;
         }
-        if next.resources.iter().any(|resource| held.contains(resource)) {
+        if next
+            .resources
+            .iter()
+            .any(|resource| held.contains(resource))
+        {
             continue;
         }
         held.extend(next.resources.iter().cloned());

@@ -30,7 +30,10 @@ pub async fn recover(ctx: &Shared) -> Result<(), WorkflowError> {
     }
     let turns = turn::interrupt_all(&ctx.store).await?;
     if turns > 0 {
-        tracing::info!(turns, "turns were interrupted by the end of the daemon before");
+        tracing::info!(
+            turns,
+            "turns were interrupted by the end of the daemon before"
+        );
     }
     Ok(())
 }

@@ -57,8 +57,7 @@ impl Thread {
             redactor,
         );
         let mut spec = SpawnSpec::new(profile, worktree, environment);
-        spec.extra_env =
-            BTreeMap::from([("SPECTASK_SESSION".to_owned(), session.id.to_string())]);
+        spec.extra_env = BTreeMap::from([("SPECTASK_SESSION".to_owned(), session.id.to_string())]);
         ctx.set_step(&session.id, Some("starting".into()));
         let agent = Agent::start(spec, Arc::<SessionObserver>::clone(&observer)).await?;
         let info = agent.info();
@@ -75,7 +74,11 @@ impl Thread {
             }
             _ => agent.new_session(worktree, Vec::new()).await?,
         };
-        Ok(Self { agent, acp_session: start.id, observer })
+        Ok(Self {
+            agent,
+            acp_session: start.id,
+            observer,
+        })
     }
 
     /// Ends the agent's process.
@@ -131,18 +134,25 @@ pub(super) async fn ask(
         _ => turn::continued(row, &outcome.reason),
     };
     let trouble = !matches!(outcome.step, Step::Done);
-    let kept = turn::end(&ctx.store, &row.id, number, status, Some(reason), move |session| {
-        session.next_prompt = next;
-        session.crashes = if trouble { session.crashes + 1 } else { 0 };
-        if claim.is_some() {
-            session.claim = claim;
-        }
-        if trouble {
-            session.thread = ThreadStatus::Disconnected;
-        } else {
-            session.stage = SessionStage::Verify;
-        }
-    })
+    let kept = turn::end(
+        &ctx.store,
+        &row.id,
+        number,
+        status,
+        Some(reason),
+        move |session| {
+            session.next_prompt = next;
+            session.crashes = if trouble { session.crashes + 1 } else { 0 };
+            if claim.is_some() {
+                session.claim = claim;
+            }
+            if trouble {
+                session.thread = ThreadStatus::Disconnected;
+            } else {
+                session.stage = SessionStage::Verify;
+            }
+        },
+    )
     .await?;
     let step = outcome.step;
     if open.agent.is_alive() {
@@ -190,7 +200,11 @@ fn judge(
     row: &SessionRow,
     claim: Option<&str>,
 ) -> Outcome {
-    let outcome = |status, reason: &str, step| Outcome { status, reason: reason.into(), step };
+    let outcome = |status, reason: &str, step| Outcome {
+        status,
+        reason: reason.into(),
+        step,
+    };
     match answer {
         _ if cancelled => outcome(TurnStatus::Cancelled, "cancelled", Step::Gone),
         Ok(end) => match &end.stop_reason {

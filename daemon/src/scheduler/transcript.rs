@@ -28,7 +28,7 @@ enum Note {
 }
 
 /// The transcript of one session, as its agent's connection writes it.
-pub struct Transcript {
+pub(super) struct Transcript {
     notes: mpsc::UnboundedSender<Note>,
     redactor: Redactor,
     broken: AtomicBool,
@@ -37,26 +37,37 @@ pub struct Transcript {
 impl Transcript {
     /// Starts to write to a session's transcript.
     #[must_use]
-    pub fn start(store: Store, session: WorkSessionId, redactor: Redactor) -> Self {
+    pub(super) fn start(store: Store, session: WorkSessionId, redactor: Redactor) -> Self {
         let (notes, queue) = mpsc::unbounded_channel();
         tokio::spawn(write(store, session, queue));
-        Self { notes, redactor, broken: AtomicBool::new(false) }
+        Self {
+            notes,
+            redactor,
+            broken: AtomicBool::new(false),
+        }
     }
 
     /// Appends a frame.
-    pub fn frame(&self, direction: &str, frame: &Value) {
+    pub(super) fn frame(&self, direction: &str, frame: &Value) {
         let mut frame = frame.clone();
         self.redactor.json(&mut frame);
         let size = frame.to_string().len();
         let at = Timestamp::now().as_millisecond();
-        let note = Note::Frame(Frame { at, direction: direction.into(), frame }, size);
+        let note = Note::Frame(
+            Frame {
+                at,
+                direction: direction.into(),
+                frame,
+            },
+            size,
+        );
         if self.notes.send(note).is_err() && !self.broken.swap(true, Ordering::Relaxed) {
             tracing::error!("the transcript cannot be written any more");
         }
     }
 
     /// Waits until everything before is committed.
-    pub async fn flush(&self) {
+    pub(super) async fn flush(&self) {
         let (done, wait) = oneshot::channel();
         if self.notes.send(Note::Flush(done)).is_ok() {
             drop(wait.await);
@@ -95,14 +106,15 @@ async fn write(store: Store, session: WorkSessionId, mut queue: mpsc::UnboundedR
         }
         if !frames.is_empty() {
             let id = session.clone();
-            let written: Result<(), StoreError> =
-                store.write(move |write| write.append_transcript(&id, frames)).await;
+            let written: Result<(), StoreError> = store
+                .write(move |write| write.append_transcript(&id, frames))
+                .await;
             if let Err(error) = written {
                 tracing::error!(%error, %session, "a part of the transcript was lost");
             }
         }
         for done in flushes {
-            drop(done.send(()));
+            let _ = done.send(());
         }
     }
 }

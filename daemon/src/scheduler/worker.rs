@@ -66,7 +66,10 @@ impl<'a> Job<'a> {
         cancel: &'a CancellationToken,
     ) -> Result<Self, Halt> {
         let row = ctx.store.read(|read| read.session(id))?.ok_or(Halt::Gone)?;
-        let task = ctx.store.read(|read| read.task(&row.task))?.ok_or(Halt::Gone)?;
+        let task = ctx
+            .store
+            .read(|read| read.task(&row.task))?
+            .ok_or(Halt::Gone)?;
         let work = match row.implementation_task {
             Some(id) => ctx.store.read(|read| read.implementation_task(id))?,
             None => None,
@@ -75,7 +78,19 @@ impl<'a> Job<'a> {
         let file = ctx.project_file(&project)?;
         let (verify, copy, setup) = trusted(&task, file)?;
         let worktree = ctx.worktree_of(&task, &row);
-        Ok(Self { ctx, task, row, work, project, repository, worktree, verify, copy, setup, cancel })
+        Ok(Self {
+            ctx,
+            task,
+            row,
+            work,
+            project,
+            repository,
+            worktree,
+            verify,
+            copy,
+            setup,
+            cancel,
+        })
     }
 
     pub(super) fn name(&self) -> String {
@@ -108,7 +123,10 @@ impl<'a> Job<'a> {
         folder: &std::path::Path,
         step: &str,
     ) -> Result<command::Ended, Halt> {
-        self.ctx.set_step(&self.row.id, Some(format!("{step}: {}", commands.join(" && "))));
+        self.ctx.set_step(
+            &self.row.id,
+            Some(format!("{step}: {}", commands.join(" && "))),
+        );
         let limit = Duration::from_secs(self.ctx.config()?.command_limit);
         let environment = self.ctx.environments.of(&self.task.project, &[]).await;
         let redactor = self.ctx.redactor(&environment);
@@ -169,10 +187,16 @@ async fn drive(
 
 /// Makes the worktree from the merge that holds all that the session depends on.
 async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
-    job.ctx.set_step(&job.row.id, Some("preparing a worktree".into()));
+    job.ctx
+        .set_step(&job.row.id, Some("preparing a worktree".into()));
     let branch = match &job.row.branch {
         Some(branch) => branch.clone(),
-        None => format!("spectask/{}/{:02}-{}", job.task.name(), job.row.number, job.row.slug),
+        None => format!(
+            "spectask/{}/{:02}-{}",
+            job.task.name(),
+            job.row.number,
+            job.row.slug
+        ),
     };
     let task_branch = job.task.branch();
     let simple = job.task.mode == WorkMode::Simple;
@@ -181,11 +205,17 @@ async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
     let root = PathBuf::from(&job.project.root);
     let base = git(&job.repository, move |repository| {
         let tip = repository.branch_tip(&task_branch)?.ok_or_else(|| {
-            crate::repo::RepoError::UnknownRevision { revision: task_branch.clone() }
+            crate::repo::RepoError::UnknownRevision {
+                rev: task_branch.clone(),
+                shallow: false,
+            }
         })?;
         // A session that was prepared before keeps the commit it started from.
         let base = known.unwrap_or(tip);
-        let at = WorktreeAt::Branch { name: name.clone(), start: base.clone() };
+        let at = WorktreeAt::Branch {
+            name: name.clone(),
+            start: base.clone(),
+        };
         if simple && path.exists() {
             repository.switch_worktree(&path, &name, &base)?;
         } else {
@@ -220,8 +250,15 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
     if job.task.paused {
         return Err(Halt::Gone);
     }
-    let base = job.row.base.clone().unwrap_or_else(|| job.task.base.clone());
-    let steering = git(&job.repository, move |repository| Ok(steering(repository, &base))).await?;
+    let base = job
+        .row
+        .base
+        .clone()
+        .unwrap_or_else(|| job.task.base.clone());
+    let steering = git(&job.repository, move |repository| {
+        Ok(steering(repository, &base))
+    })
+    .await?;
     let briefing = Briefing {
         ctx: job.ctx,
         task: &job.task,
@@ -232,8 +269,16 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
     };
     let prompt = briefing.next()?;
     let before = git(&job.repository, Repository::snapshot).await?;
-    let turned =
-        ask(job.ctx, thread, &job.task, &job.row, &job.worktree, prompt, job.cancel).await;
+    let turned = ask(
+        job.ctx,
+        thread,
+        &job.task,
+        &job.row,
+        &job.worktree,
+        prompt,
+        job.cancel,
+    )
+    .await;
     report_foreign(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
     match turned? {
         Turned::Again | Turned::Ended => Ok(()),
@@ -243,7 +288,11 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
 /// Commits what a turn changed, after its edits of the specification are put back.
 async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
     job.ctx.set_step(&job.row.id, Some("committing".into()));
-    let base = job.row.base.clone().unwrap_or_else(|| job.task.base.clone());
+    let base = job
+        .row
+        .base
+        .clone()
+        .unwrap_or_else(|| job.task.base.clone());
     let folder = format!("specs/{}", job.task.name());
     let message = job.message(job.title());
     let (worktree, from) = (job.worktree.clone(), base.clone());
@@ -251,7 +300,11 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
     let resolving = matches!(NextPrompt::of(&job.row), Some(NextPrompt::Resolve { .. }));
     let taken = git(&job.repository, move |repository| {
         let restored = repository.restore(&worktree, &[folder.as_str()], &from)?;
-        let marked = if resolving { repository.conflict_markers(&worktree)? } else { Vec::new() };
+        let marked = if resolving {
+            repository.conflict_markers(&worktree)?
+        } else {
+            Vec::new()
+        };
         if !marked.is_empty() {
             return Ok((restored, marked, repository.head_of(&worktree)?, true));
         }
@@ -283,8 +336,14 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
             "the agent left its branch: its worktree is on {}",
             head.branch.as_deref().unwrap_or("no branch")
         );
-        turn::incident(&job.ctx.store, &job.task.id, &job.row.id, "foreign_ref", text.clone())
-            .await?;
+        turn::incident(
+            &job.ctx.store,
+            &job.task.id,
+            &job.row.id,
+            "foreign_ref",
+            text.clone(),
+        )
+        .await?;
         let hint = format!(
             "look at {}, bring it back to its branch, then `spectask retry`",
             job.worktree.display()
@@ -292,7 +351,11 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
         return Err(Halt::wait(WaitKind::Repository, text, Some(&hint)));
     }
     let (commit, from) = (head.commit.clone(), base.clone());
-    if !git(&job.repository, move |repository| repository.is_ancestor(&from, &commit)).await? {
+    if !git(&job.repository, move |repository| {
+        repository.is_ancestor(&from, &commit)
+    })
+    .await?
+    {
         return Err(Halt::broken(
             "the agent rewrote its branch, which no longer holds the commit it started from",
         ));
@@ -301,16 +364,19 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
         return Err(Halt::wait(
             WaitKind::EmptyResult,
             "the turn ended, but nothing was changed",
-            Some(
-                "`spectask accept-empty` if that is right; `spectask retry` asks the agent again",
-            ),
+            Some("`spectask accept-empty` if that is right; `spectask retry` asks the agent again"),
         ));
     }
-    session::advance(&job.ctx.store, &job.row.id, SessionStage::Verify, move |row| {
-        row.head = Some(head.commit);
-        row.verified = None;
-        row.next_prompt = None;
-    })
+    session::advance(
+        &job.ctx.store,
+        &job.row.id,
+        SessionStage::Verify,
+        move |row| {
+            row.head = Some(head.commit);
+            row.verified = None;
+            row.next_prompt = None;
+        },
+    )
     .await?;
     Ok(())
 }
@@ -339,14 +405,22 @@ pub(super) async fn failed_verify(
     if row.fixes > limit {
         return Err(Halt::wait(
             WaitKind::Verify,
-            format!("verify failed {} times; the last output is in `spectask sessions show`", row.fixes),
+            format!(
+                "verify failed {} times; the last output is in `spectask sessions show`",
+                row.fixes
+            ),
             Some("`spectask retry` gives it to the agent again"),
         ));
     }
     let next = NextPrompt::Fix { output };
-    session::advance(&job.ctx.store, &job.row.id, SessionStage::Turn, move |row| {
-        row.next_prompt = next.to_text();
-    })
+    session::advance(
+        &job.ctx.store,
+        &job.row.id,
+        SessionStage::Turn,
+        move |row| {
+            row.next_prompt = next.to_text();
+        },
+    )
     .await?;
     Ok(())
 }

@@ -91,11 +91,20 @@ fn list(findings: &[Finding]) -> String {
         .iter()
         .take(3)
         .map(|finding| {
-            format!("{}:{}: {}", finding.document.file_name(), finding.span.line, finding.message)
+            format!(
+                "{}:{}: {}",
+                finding.document.file_name(),
+                finding.span.line,
+                finding.message
+            )
         })
         .collect();
     let more = findings.len().saturating_sub(shown.len());
-    let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let tail = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
     format!("{}{tail}", shown.join("; "))
 }
 
@@ -104,17 +113,21 @@ impl From<WorkflowError> for Failure {
         let message = error.to_string();
         let (kind, hint) = match error {
             WorkflowError::Store(_) => (FailureKind::Internal, None),
-            WorkflowError::NotFound { .. } => {
-                (FailureKind::NotFound, Some("`spectask list` shows what there is".to_owned()))
-            }
+            WorkflowError::NotFound { .. } => (
+                FailureKind::NotFound,
+                Some("`spectask list` shows what there is".to_owned()),
+            ),
             WorkflowError::TaskState { hint, .. } => (FailureKind::InvalidState, Some(hint)),
             WorkflowError::SessionState { .. } | WorkflowError::Transition { .. } => {
                 (FailureKind::InvalidState, None)
             }
-            WorkflowError::Outdated { name, .. } | WorkflowError::DigestMismatch { name, .. } => {
-                (FailureKind::Conflict, Some(format!("look again: `spectask review {name}`")))
-            }
-            WorkflowError::Findings { name, acceptable, .. } => {
+            WorkflowError::Outdated { name, .. } | WorkflowError::DigestMismatch { name, .. } => (
+                FailureKind::Conflict,
+                Some(format!("look again: `spectask review {name}`")),
+            ),
+            WorkflowError::Findings {
+                name, acceptable, ..
+            } => {
                 let hint = if acceptable {
                     format!(
                         "`spectask request-changes {name}` sends them back, `spectask edit {name}` mends them, `spectask approve {name} --accept-findings` accepts them"
@@ -129,6 +142,10 @@ impl From<WorkflowError> for Failure {
             WorkflowError::Invalid(_) => (FailureKind::InvalidParams, None),
             WorkflowError::Repository(_) => (FailureKind::InvalidState, None),
         };
-        Self { kind, message, hint }
+        Self {
+            kind,
+            message,
+            hint,
+        }
     }
 }

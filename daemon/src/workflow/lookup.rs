@@ -19,8 +19,10 @@ pub enum Target {
 /// # Errors
 /// When there is none of that name.
 pub fn find_task(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, WorkflowError> {
-    task_named(read, name.as_str())?
-        .ok_or_else(|| WorkflowError::NotFound { what: "SpecTask", name: name.to_string() })
+    task_named(read, name.as_str())?.ok_or_else(|| WorkflowError::NotFound {
+        what: "SpecTask",
+        name: name.to_string(),
+    })
 }
 
 /// The SpecTask or session that a person named.
@@ -31,10 +33,12 @@ pub fn find_target(read: &Read<'_>, name: &SessionRef) -> Result<Target, Workflo
     if let Some(session) = session_named(read, name.as_str())? {
         return Ok(Target::Session(task_of(read, &session)?, session));
     }
-    task_named(read, name.as_str())?.map(Target::Task).ok_or_else(|| WorkflowError::NotFound {
-        what: "SpecTask or session",
-        name: name.to_string(),
-    })
+    task_named(read, name.as_str())?
+        .map(Target::Task)
+        .ok_or_else(|| WorkflowError::NotFound {
+            what: "SpecTask or session",
+            name: name.to_string(),
+        })
 }
 
 /// The session that a person named.
@@ -45,15 +49,20 @@ pub fn find_session(
     read: &Read<'_>,
     name: &SessionRef,
 ) -> Result<(TaskRow, SessionRow), WorkflowError> {
-    let session = session_named(read, name.as_str())?
-        .ok_or_else(|| WorkflowError::NotFound { what: "session", name: name.to_string() })?;
+    let session = session_named(read, name.as_str())?.ok_or_else(|| WorkflowError::NotFound {
+        what: "session",
+        name: name.to_string(),
+    })?;
     Ok((task_of(read, &session)?, session))
 }
 
 /// The SpecTask of a session.
 pub(super) fn task_of(read: &Read<'_>, session: &SessionRow) -> Result<TaskRow, WorkflowError> {
     read.task(&session.task)?
-        .ok_or_else(|| WorkflowError::NotFound { what: "SpecTask", name: session.task.to_string() })
+        .ok_or_else(|| WorkflowError::NotFound {
+            what: "SpecTask",
+            name: session.task.to_string(),
+        })
 }
 
 /// The session's name: `7-user-auth/02-api`.
@@ -67,7 +76,9 @@ fn task_named(read: &Read<'_>, name: &str) -> Result<Option<TaskRow>, WorkflowEr
         return Ok(read.task(&id)?);
     }
     let (number, rest) = name.split_once('-').unwrap_or((name, ""));
-    let Ok(number) = number.parse::<u32>() else { return Ok(None) };
+    let Ok(number) = number.parse::<u32>() else {
+        return Ok(None);
+    };
     let task = read.task_numbered(number)?;
     Ok(task.filter(|task| rest.is_empty() || task.slug == rest))
 }
@@ -76,10 +87,16 @@ fn session_named(read: &Read<'_>, name: &str) -> Result<Option<SessionRow>, Work
     if let Ok(id) = name.parse::<WorkSessionId>() {
         return Ok(read.session(&id)?);
     }
-    let Some((task, session)) = name.split_once('/') else { return Ok(None) };
-    let Some(task) = task_named(read, task)? else { return Ok(None) };
+    let Some((task, session)) = name.split_once('/') else {
+        return Ok(None);
+    };
+    let Some(task) = task_named(read, task)? else {
+        return Ok(None);
+    };
     let (number, rest) = session.split_once('-').unwrap_or((session, ""));
-    let Ok(number) = number.parse::<u32>() else { return Ok(None) };
+    let Ok(number) = number.parse::<u32>() else {
+        return Ok(None);
+    };
     let session = read.session_numbered(&task.id, number)?;
     Ok(session.filter(|session| rest.is_empty() || session.slug == rest))
 }

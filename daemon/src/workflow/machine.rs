@@ -19,10 +19,19 @@ pub const fn task_steps(from: SpecTaskStatus) -> &'static [SpecTaskStatus] {
         S::SpecReview => &[S::SpecRevision, S::SpecApproved, S::Cancelled],
         S::SpecApproved => &[S::QueuedImplementation, S::SpecReview, S::Cancelled],
         S::QueuedImplementation => &[S::Implementation, S::Cancelled],
-        S::Implementation => &[S::ImplementationReview, S::ImplementationFailed, S::Cancelled],
+        S::Implementation => &[
+            S::ImplementationReview,
+            S::ImplementationFailed,
+            S::Cancelled,
+        ],
         S::ImplementationReview => &[S::Implementation, S::PullRequest, S::Done, S::Cancelled],
         S::PullRequest => &[S::Implementation, S::Done, S::Cancelled],
-        S::SpecFailed => &[S::QueuedSpecGeneration, S::SpecRevision, S::SpecReview, S::Cancelled],
+        S::SpecFailed => &[
+            S::QueuedSpecGeneration,
+            S::SpecRevision,
+            S::SpecReview,
+            S::Cancelled,
+        ],
         S::ImplementationFailed => &[S::Implementation, S::Done, S::Cancelled],
         S::Done | S::Cancelled => &[],
     }
@@ -34,7 +43,13 @@ pub const fn session_steps(from: SessionStatus) -> &'static [SessionStatus] {
     use SessionStatus as S;
     match from {
         S::Pending => &[S::Active, S::Cancelled],
-        S::Active => &[S::Blocked, S::Waiting, S::Completed, S::Failed, S::Cancelled],
+        S::Active => &[
+            S::Blocked,
+            S::Waiting,
+            S::Completed,
+            S::Failed,
+            S::Cancelled,
+        ],
         S::Blocked | S::Waiting => &[S::Active, S::Completed, S::Failed, S::Cancelled],
         S::Completed => &[S::Active],
         S::Failed => &[S::Active, S::Cancelled],
@@ -65,7 +80,11 @@ pub(super) fn move_task(
         _ => None,
     };
     write.update_task(task)?;
-    let event = EventKind::TaskStatus { from, to, reason: reason.map(str::to_owned) };
+    let event = EventKind::TaskStatus {
+        from,
+        to,
+        reason: reason.map(str::to_owned),
+    };
     write.emit(Some(&task.id), None, &event)?;
     Ok(())
 }
@@ -124,7 +143,11 @@ pub(super) fn move_stage(
 ) -> Result<(), WorkflowError> {
     session.stage = stage;
     write.update_session(session)?;
-    write.emit(Some(&session.task), Some(&session.id), &EventKind::SessionStage { stage })?;
+    write.emit(
+        Some(&session.task),
+        Some(&session.id),
+        &EventKind::SessionStage { stage },
+    )?;
     Ok(())
 }
 
@@ -149,7 +172,10 @@ mod tests {
         for status in SpecTaskStatus::ALL {
             let steps = task_steps(*status);
             assert_eq!(steps.is_empty(), status.is_final(), "{status}");
-            assert!(status.is_final() || steps.contains(&SpecTaskStatus::Cancelled), "{status}");
+            assert!(
+                status.is_final() || steps.contains(&SpecTaskStatus::Cancelled),
+                "{status}"
+            );
         }
     }
 

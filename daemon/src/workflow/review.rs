@@ -75,7 +75,10 @@ impl DocumentTexts {
             hash.update(spec::masked_digest(kind, self.get(kind)));
             hash.update("\n");
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// What the validator finds in them.
@@ -93,7 +96,10 @@ impl DocumentTexts {
 /// Counts findings of a severity.
 #[must_use]
 pub fn count(findings: &[Finding], severity: Severity) -> u32 {
-    let count = findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -132,21 +138,27 @@ pub(super) fn keep_revision(
     Ok(revision)
 }
 
-fn newest(
-    write: &Write<'_>,
-    task: &TaskRow,
-    seen: u32,
-) -> Result<RevisionRow, WorkflowError> {
+fn newest(write: &Write<'_>, task: &TaskRow, seen: u32) -> Result<RevisionRow, WorkflowError> {
     let number = task.revision.ok_or_else(|| {
-        refused("review", task, "there are no documents yet: `spectask watch` shows the planning")
+        refused(
+            "review",
+            task,
+            "there are no documents yet: `spectask watch` shows the planning",
+        )
     })?;
     if number != seen {
-        return Err(WorkflowError::Outdated { name: task.name(), seen, newest: number });
+        return Err(WorkflowError::Outdated {
+            name: task.name(),
+            seen,
+            newest: number,
+        });
     }
-    write.revision(&task.id, number)?.ok_or_else(|| WorkflowError::NotFound {
-        what: "revision",
-        name: number.to_string(),
-    })
+    write
+        .revision(&task.id, number)?
+        .ok_or_else(|| WorkflowError::NotFound {
+            what: "revision",
+            name: number.to_string(),
+        })
 }
 
 fn in_review(task: &TaskRow, command: &'static str) -> Result<(), WorkflowError> {
@@ -295,7 +307,11 @@ fn decided(
     revision: u32,
     decision: Decision,
 ) -> Result<(), WorkflowError> {
-    write.emit(Some(&task.id), None, &EventKind::ReviewDecided { revision, decision })?;
+    write.emit(
+        Some(&task.id),
+        None,
+        &EventKind::ReviewDecided { revision, decision },
+    )?;
     Ok(())
 }
 
@@ -311,7 +327,11 @@ pub async fn request_changes(
     comments: Vec<LineComment>,
 ) -> Result<TaskRow, WorkflowError> {
     let silent = comment.as_deref().is_none_or(|text| text.trim().is_empty());
-    if silent && comments.iter().all(|comment| comment.text.trim().is_empty()) {
+    if silent
+        && comments
+            .iter()
+            .all(|comment| comment.text.trim().is_empty())
+    {
         return Err(WorkflowError::Invalid(
             "say what should be different: -m TEXT, or --line DOCUMENT:LINE:TEXT".into(),
         ));
@@ -330,11 +350,19 @@ pub async fn request_changes(
             )?;
             move_task(write, &mut task, SpecTaskStatus::SpecRevision, None)?;
             decided(write, &task, revision.number, Decision::RequestChanges)?;
-            let mut planner = write.session_numbered(&task.id, 0)?.ok_or_else(|| {
-                WorkflowError::NotFound { what: "planning session", name: task.name() }
-            })?;
+            let mut planner =
+                write
+                    .session_numbered(&task.id, 0)?
+                    .ok_or_else(|| WorkflowError::NotFound {
+                        what: "planning session",
+                        name: task.name(),
+                    })?;
             debug_assert_eq!(planner.phase, SessionPhase::Planning);
-            let next = NextPrompt::Revise { comment, comments, findings: revision.findings };
+            let next = NextPrompt::Revise {
+                comment,
+                comments,
+                findings: revision.findings,
+            };
             let stage = SessionStage::Prepare;
             session::reopen_with(write, &mut planner, Some(&next), stage)?;
             Ok(task)
@@ -358,7 +386,12 @@ pub async fn reject(
             let revision = task.revision.unwrap_or(0);
             let said = comment.as_deref();
             write.insert_review(&task.id, revision, Decision::Reject, said, &[])?;
-            move_task(write, &mut task, SpecTaskStatus::Cancelled, Some("rejected in review"))?;
+            move_task(
+                write,
+                &mut task,
+                SpecTaskStatus::Cancelled,
+                Some("rejected in review"),
+            )?;
             decided(write, &task, revision, Decision::Reject)?;
             Ok(task)
         })

@@ -80,9 +80,10 @@ impl NextPrompt {
 }
 
 fn load(write: &Write<'_>, id: &WorkSessionId) -> Result<(TaskRow, SessionRow), WorkflowError> {
-    let session = write
-        .session(id)?
-        .ok_or_else(|| WorkflowError::NotFound { what: "session", name: id.to_string() })?;
+    let session = write.session(id)?.ok_or_else(|| WorkflowError::NotFound {
+        what: "session",
+        name: id.to_string(),
+    })?;
     Ok((task_of(write, &session)?, session))
 }
 
@@ -245,7 +246,10 @@ pub(super) fn reopen(write: &Write<'_>, session: &mut SessionRow) -> Result<(), 
                 other => other.map(Box::new),
             };
             let reason = "a person asked to try again".into();
-            (Some(NextPrompt::Continue { reason, before }), SessionStage::Turn)
+            (
+                Some(NextPrompt::Continue { reason, before }),
+                SessionStage::Turn,
+            )
         }
         Some(WaitKind::Conflict) if session.stage == SessionStage::Verify => {
             (kept, SessionStage::Turn)
@@ -271,7 +275,13 @@ pub(super) fn reopen_with(
         // The machine has no way back from there; what a person tries again has a new life.
         session.status = SessionStatus::Failed;
     }
-    move_session(write, session, SessionStatus::Active, None, Some("tried again"))?;
+    move_session(
+        write,
+        session,
+        SessionStatus::Active,
+        None,
+        Some("tried again"),
+    )?;
     if let Some(work) = session.implementation_task {
         let status = ImplementationTaskStatus::InProgress;
         write.set_implementation_task(work, status, Some(&session.id))?;
@@ -292,7 +302,13 @@ pub async fn fail_planning(
     store
         .write(move |write| {
             let (mut task, mut session) = load(write, &id)?;
-            move_session(write, &mut session, SessionStatus::Failed, None, Some(&reason))?;
+            move_session(
+                write,
+                &mut session,
+                SessionStatus::Failed,
+                None,
+                Some(&reason),
+            )?;
             move_task(write, &mut task, SpecTaskStatus::SpecFailed, Some(&reason))
         })
         .await
@@ -328,10 +344,14 @@ pub async fn assign(
             })?;
             let status = ImplementationTaskStatus::Assigned;
             write.set_implementation_task(ready.id, status, Some(&session.id))?;
-            let event =
-                EventKind::ImplementationTaskStatus { number: ready.number.clone(), to: status };
+            let event = EventKind::ImplementationTaskStatus {
+                number: ready.number.clone(),
+                to: status,
+            };
             write.emit(Some(&task), Some(&session.id), &event)?;
-            let event = EventKind::SessionCreated { name: session_name(&row, &session) };
+            let event = EventKind::SessionCreated {
+                name: session_name(&row, &session),
+            };
             write.emit(Some(&task), Some(&session.id), &event)?;
             Ok(session)
         })
@@ -350,7 +370,9 @@ pub async fn spawn(
     agent: Option<AgentName>,
 ) -> Result<SessionRow, WorkflowError> {
     if title.trim().is_empty() || description.trim().is_empty() {
-        return Err(WorkflowError::Invalid("a spawned session needs a title and a description".into()));
+        return Err(WorkflowError::Invalid(
+            "a spawned session needs a title and a description".into(),
+        ));
     }
     store
         .write(move |write| {
@@ -384,7 +406,9 @@ pub async fn spawn(
                 implementation_task: None,
                 agent: agent.unwrap_or_else(|| task.agent.clone()),
             })?;
-            let event = EventKind::SessionCreated { name: session_name(&task, &session) };
+            let event = EventKind::SessionCreated {
+                name: session_name(&task, &session),
+            };
             write.emit(Some(&task.id), Some(&session.id), &event)?;
             Ok(session)
         })
@@ -399,8 +423,8 @@ pub async fn accept_empty(store: &Store, name: SessionRef) -> Result<SessionRow,
     store
         .write(move |write| {
             let (task, mut session) = find_session(write, &name)?;
-            let empty = session.waiting.as_ref().map(|waiting| waiting.kind)
-                == Some(WaitKind::EmptyResult);
+            let empty =
+                session.waiting.as_ref().map(|waiting| waiting.kind) == Some(WaitKind::EmptyResult);
             if !empty {
                 return Err(WorkflowError::SessionState {
                     command: "accept an empty result of",
@@ -494,8 +518,10 @@ pub async fn merged(
                 let status = ImplementationTaskStatus::Completed;
                 write.set_implementation_task(work, status, Some(&session.id))?;
                 if let Some(row) = write.implementation_task(work)? {
-                    let event =
-                        EventKind::ImplementationTaskStatus { number: row.number, to: status };
+                    let event = EventKind::ImplementationTaskStatus {
+                        number: row.number,
+                        to: status,
+                    };
                     write.emit(Some(&task.id), Some(&session.id), &event)?;
                 }
             }
@@ -524,7 +550,11 @@ pub async fn planned(
             if again {
                 session.rounds += 1;
                 session.stage = SessionStage::Turn;
-                let next = NextPrompt::Revise { comment: None, comments: Vec::new(), findings };
+                let next = NextPrompt::Revise {
+                    comment: None,
+                    comments: Vec::new(),
+                    findings,
+                };
                 session.next_prompt = next.to_text();
                 write.update_session(&session)?;
                 return Ok((task, session));

@@ -104,7 +104,9 @@ fn queue_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
             implementation_task: None,
             agent: task.planning_agent.clone(),
         })?;
-        let event = EventKind::SessionCreated { name: session_name(task, &session) };
+        let event = EventKind::SessionCreated {
+            name: session_name(task, &session),
+        };
         write.emit(Some(&task.id), Some(&session.id), &event)?;
     }
     Ok(())
@@ -177,7 +179,11 @@ pub async fn toggle_archived(store: &Store, name: TaskRef) -> Result<TaskRow, Wo
         .write(move |write| {
             let mut task = find_task(write, &name)?;
             if !task.archived && matches!(task.status, SpecTaskStatus::Implementation) {
-                return Err(refused("archive", &task, "`spectask cancel` or `finish` it first"));
+                return Err(refused(
+                    "archive",
+                    &task,
+                    "`spectask cancel` or `finish` it first",
+                ));
             }
             task.archived = !task.archived;
             write.update_task(&task)?;
@@ -202,11 +208,19 @@ pub async fn cancel(store: &Store, name: SessionRef) -> Result<TaskRow, Workflow
                         cancel_session(write, &mut session)?;
                     }
                 }
-                move_task(write, &mut task, SpecTaskStatus::Cancelled, Some("by a person"))?;
+                move_task(
+                    write,
+                    &mut task,
+                    SpecTaskStatus::Cancelled,
+                    Some("by a person"),
+                )?;
                 Ok(task)
             }
             Target::Session(mut task, mut session) => {
-                if matches!(session.status, SessionStatus::Completed | SessionStatus::Cancelled) {
+                if matches!(
+                    session.status,
+                    SessionStatus::Completed | SessionStatus::Cancelled
+                ) {
                     return Err(WorkflowError::SessionState {
                         command: "cancel",
                         name: session_name(&task, &session),
@@ -233,7 +247,13 @@ pub async fn cancel(store: &Store, name: SessionRef) -> Result<TaskRow, Workflow
 
 fn cancel_session(write: &Write<'_>, session: &mut SessionRow) -> Result<(), WorkflowError> {
     write.cancel_permissions(Some(&session.id))?;
-    move_session(write, session, SessionStatus::Cancelled, None, Some("by a person"))?;
+    move_session(
+        write,
+        session,
+        SessionStatus::Cancelled,
+        None,
+        Some("by a person"),
+    )?;
     if let Some(id) = session.implementation_task {
         // Still blocks what depends on it; `retry` opens it again.
         write.set_implementation_task(id, ImplementationTaskStatus::Assigned, Some(&session.id))?;
@@ -291,7 +311,10 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
 fn retry_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowError> {
     queue_planning(write, task)?;
     if let Some(mut session) = write.session_numbered(&task.id, 0)?
-        && matches!(session.status, SessionStatus::Cancelled | SessionStatus::Failed)
+        && matches!(
+            session.status,
+            SessionStatus::Cancelled | SessionStatus::Failed
+        )
     {
         super::session::reopen(write, &mut session)?;
     }
@@ -335,12 +358,21 @@ pub async fn finish(
             }
             if task.status == SpecTaskStatus::Implementation {
                 let reason = Some("finished by a person before every task was done");
-                move_task(write, &mut task, SpecTaskStatus::ImplementationReview, reason)?;
+                move_task(
+                    write,
+                    &mut task,
+                    SpecTaskStatus::ImplementationReview,
+                    reason,
+                )?;
             }
             if task.status != status {
                 move_task(write, &mut task, status, None)?;
             }
-            write.emit(Some(&task.id), None, &EventKind::Finished { how: how.into() })?;
+            write.emit(
+                Some(&task.id),
+                None,
+                &EventKind::Finished { how: how.into() },
+            )?;
             Ok(task)
         })
         .await
@@ -350,10 +382,18 @@ fn check_finish(read: &Read<'_>, task: &TaskRow, incomplete: bool) -> Result<(),
     let open = match task.status {
         SpecTaskStatus::ImplementationReview | SpecTaskStatus::PullRequest => false,
         SpecTaskStatus::Implementation | SpecTaskStatus::ImplementationFailed => true,
-        _ => return Err(refused("finish", task, "there is nothing to finish in this state")),
+        _ => {
+            return Err(refused(
+                "finish",
+                task,
+                "there is nothing to finish in this state",
+            ));
+        }
     };
-    let active =
-        read.sessions(&task.id)?.iter().any(|session| session.status == SessionStatus::Active);
+    let active = read
+        .sessions(&task.id)?
+        .iter()
+        .any(|session| session.status == SessionStatus::Active);
     if active {
         return Err(refused(
             "finish",

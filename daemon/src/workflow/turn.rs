@@ -9,7 +9,10 @@ use super::{WorkflowError, new_id, session::NextPrompt};
 use crate::store::{SessionRow, Store};
 
 fn missing(id: &WorkSessionId) -> WorkflowError {
-    WorkflowError::NotFound { what: "session", name: id.to_string() }
+    WorkflowError::NotFound {
+        what: "session",
+        name: id.to_string(),
+    }
 }
 
 /// Notes an agent process before its first prompt; returns its row.
@@ -32,7 +35,10 @@ pub async fn process_started(
                 let mut row = write.session(id)?.ok_or_else(|| missing(id))?;
                 row.generation += 1;
                 write.update_session(&row)?;
-                let event = EventKind::AgentStarted { agent: agent.to_string(), pid };
+                let event = EventKind::AgentStarted {
+                    agent: agent.to_string(),
+                    pid,
+                };
                 write.emit(Some(&row.task), Some(id), &event)?;
             }
             Ok(row)
@@ -66,7 +72,11 @@ pub async fn begin(
             session.thread = ThreadStatus::Active;
             write.update_session(&session)?;
             let turn = write.insert_turn(&id, purpose)?;
-            write.emit(Some(&session.task), Some(&id), &EventKind::TurnStarted { turn })?;
+            write.emit(
+                Some(&session.task),
+                Some(&id),
+                &EventKind::TurnStarted { turn },
+            )?;
             Ok(turn)
         })
         .await
@@ -92,7 +102,11 @@ pub async fn end(
             write.update_session(&session)?;
             write.cancel_permissions(Some(&id))?;
             if write.end_turn(&id, turn, status, reason.as_deref())? {
-                let event = EventKind::TurnEnded { turn, status, reason };
+                let event = EventKind::TurnEnded {
+                    turn,
+                    status,
+                    reason,
+                };
                 write.emit(Some(&session.task), Some(&id), &event)?;
             }
             Ok(session)
@@ -113,8 +127,9 @@ pub async fn interrupt_all(store: &Store) -> Result<usize, WorkflowError> {
                 let reason = "the daemon stopped while the agent worked";
                 let status = TurnStatus::Interrupted;
                 write.end_turn(&turn.session, turn.number, status, Some(reason))?;
-                let mut session =
-                    write.session(&turn.session)?.ok_or_else(|| missing(&turn.session))?;
+                let mut session = write
+                    .session(&turn.session)?
+                    .ok_or_else(|| missing(&turn.session))?;
                 session.next_prompt = continued(&session, reason);
                 session.thread = ThreadStatus::Disconnected;
                 write.update_session(&session)?;
@@ -138,7 +153,11 @@ pub fn continued(session: &SessionRow, reason: &str) -> Option<String> {
         Some(NextPrompt::Continue { before, .. }) => before,
         other => other.map(Box::new),
     };
-    NextPrompt::Continue { reason: reason.into(), before }.to_text()
+    NextPrompt::Continue {
+        reason: reason.into(),
+        before,
+    }
+    .to_text()
 }
 
 /// Keeps a question of an agent for a person.
@@ -158,7 +177,10 @@ pub async fn ask(
             let permission: PermissionId = new_id()?;
             let session = write.session(&id)?.ok_or_else(|| missing(&id))?;
             write.insert_permission(&permission, &id, &title, &kind, &options)?;
-            let event = EventKind::PermissionAsked { permission: permission.clone(), title };
+            let event = EventKind::PermissionAsked {
+                permission: permission.clone(),
+                title,
+            };
             write.emit(Some(&session.task), Some(&id), &event)?;
             Ok(permission)
         })
@@ -202,7 +224,10 @@ pub async fn incident(
     let (task, session) = (task.clone(), session.clone());
     store
         .write(move |write| {
-            let event = EventKind::Incident { incident: incident.into(), text };
+            let event = EventKind::Incident {
+                incident: incident.into(),
+                text,
+            };
             Ok(write.emit(Some(&task), Some(&session), &event)?)
         })
         .await
