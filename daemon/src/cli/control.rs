@@ -16,7 +16,7 @@ use super::{
     error::{CliError, Exit},
     sheet::Tone,
     tree,
-    watch::{self, Goal},
+    watch::{self, Goal, Plan},
     wording,
 };
 
@@ -167,5 +167,6 @@ pub(super) async fn follow(
         .call(spectask_protocol::method::SpecTaskGet, params)
         .await?
         .seq;
-    Ok(watch::follow(ctx, daemon, reference, goal, seq).await?.exit)
+    let plan = Plan::new(reference, goal, seq);
+    Ok(watch::follow(ctx, daemon, plan).await?.exit)
 }

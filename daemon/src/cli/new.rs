@@ -12,7 +12,7 @@ use super::{
     error::{CliError, Exit, io as io_error},
     sheet::{Sheet, Tone},
     show,
-    watch::{self, Goal},
+    watch::{self, Goal, Plan},
 };
 
 const TEMPLATE: &str = "
@@ -52,9 +52,8 @@ pub(super) async fn run(ctx: &Context, args: NewArgs) -> Result<Exit, CliError> 
             .line(Tone::Faint, "  (Ctrl-C leaves; the work goes on)");
         ctx.print(sheet)?;
     }
-    Ok(watch::follow(ctx, daemon, task.id.into(), Goal::Review, 0)
-        .await?
-        .exit)
+    let plan = Plan::new(task.id.into(), Goal::Review, 0);
+    Ok(watch::follow(ctx, daemon, plan).await?.exit)
 }
 
 fn created(sheet: &mut Sheet, task: &SpecTaskView, later: bool) {
