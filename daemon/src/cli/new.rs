@@ -22,7 +22,7 @@ const TEMPLATE: &str = "
 ";
 
 pub(super) async fn run(ctx: &Context, args: NewArgs) -> Result<Exit, CliError> {
-    let prompt = prompt(ctx, args.prompt)?;
+    let prompt = prompt(ctx, args.prompt.as_deref())?;
     let params = CreateParams {
         cwd: ctx.cwd()?,
         prompt,
@@ -65,8 +65,8 @@ fn created(sheet: &mut Sheet, task: &SpecTaskView, later: bool) {
     show::next(sheet, &[format!("spectask {next} {}", task.name)]);
 }
 
-fn prompt(ctx: &Context, argument: Option<String>) -> Result<String, CliError> {
-    let text = match argument.as_deref() {
+fn prompt(ctx: &Context, argument: Option<&str>) -> Result<String, CliError> {
+    let text = match argument {
         Some("-") => {
             let mut text = String::new();
             io::stdin()

@@ -2,7 +2,7 @@
 
 mod sample;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use spectask_protocol::{
@@ -368,7 +368,7 @@ impl Stage<'_> {
         self.ctx.print(sheet)
     }
 
-    fn stopped(&self, dir: &PathBuf, name: &str, exit: Exit) -> Result<Exit, CliError> {
+    fn stopped(&self, dir: &Path, name: &str, exit: Exit) -> Result<Exit, CliError> {
         self.show(|sheet| {
             let text = format!(
                 "The demo stops here; everything is left as it is in {}",
