@@ -132,6 +132,11 @@ pub(super) async fn target(
         .map_err(|error| CliError::internal(format!("{error}")))
 }
 
+/// The SpecTask that `7`, `7/2` or `7-user-auth/02-api` belongs to.
+pub(super) fn task_of(target: &SessionRef) -> Option<TaskRef> {
+    target.as_str().split('/').next()?.parse().ok()
+}
+
 fn only<'a>(tasks: &'a [SpecTaskView], fit: &Fit) -> Result<&'a SpecTaskView, CliError> {
     let fitting: Vec<_> = tasks.iter().filter(|task| (fit.test)(task)).collect();
     match fitting.as_slice() {
@@ -172,5 +177,11 @@ mod tests {
         let both = only(&tasks, &OPEN).unwrap_err();
         assert_eq!(both.code(), 2);
         assert!(both.render(false).contains("7-user-auth, 8-search"));
+    }
+
+    #[test]
+    fn a_session_names_its_task() {
+        let of = |name: &str| task_of(&name.parse().unwrap()).unwrap().to_string();
+        assert_eq!([of("7/2"), of("7-a/02-b"), of("7")], ["7", "7-a", "7"]);
     }
 }

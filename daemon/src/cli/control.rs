@@ -3,7 +3,7 @@
 use spectask_protocol::{
     SessionParams, SpawnParams, SpecTaskView, StartParams, TargetParams, TaskParams, TaskRef,
     method::{
-        SpecTaskCancel, SpecTaskPause, SpecTaskResume, SpecTaskRetry, SpecTaskStart,
+        SpecTaskCancel, SpecTaskGet, SpecTaskPause, SpecTaskResume, SpecTaskRetry, SpecTaskStart,
         WorkSessionAcceptEmpty, WorkSessionSpawn,
     },
 };
@@ -16,48 +16,61 @@ use super::{
     error::{CliError, Exit},
     sheet::Tone,
     tree,
-    watch::{self, Goal},
+    watch::{self, Goal, Plan},
     wording,
 };
 
 pub(super) async fn start(ctx: &Context, args: WaitingTaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::STARTABLE).await?;
+    let follow = Follow::if_wanted(args.wait, &daemon, &task).await?;
     let params = StartParams {
         task,
         environment: environment(),
     };
     let task = daemon.call(SpecTaskStart, params).await?;
-    moved(ctx, daemon, task, "started", args.wait).await
+    moved(ctx, daemon, task, "started", follow).await
 }
 
 pub(super) async fn pause(ctx: &Context, args: TaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::RUNNING).await?;
     let task = daemon.call(SpecTaskPause, TaskParams { task }).await?;
-    moved(ctx, daemon, task, "paused; running turns end", false).await
+    moved(
+        ctx,
+        daemon,
+        task,
+        "is paused; running turns end",
+        Follow::NOT,
+    )
+    .await
 }
 
 pub(super) async fn resume(ctx: &Context, args: WaitingTaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let task = choose::task(ctx, &daemon, args.task, &choose::PAUSED).await?;
+    let follow = Follow::if_wanted(args.wait, &daemon, &task).await?;
     let params = StartParams {
         task,
         environment: environment(),
     };
     let task = daemon.call(SpecTaskResume, params).await?;
-    moved(ctx, daemon, task, "goes on", args.wait).await
+    moved(ctx, daemon, task, "goes on", follow).await
 }
 
 pub(super) async fn retry(ctx: &Context, args: RetryArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let target = choose::target(ctx, &daemon, args.target, &choose::STUCK).await?;
+    let follow = match choose::task_of(&target) {
+        Some(task) => Follow::if_wanted(args.wait, &daemon, &task).await?,
+        None => Follow::NOT,
+    };
     let params = TargetParams {
         target,
         environment: environment(),
     };
     let task = daemon.call(SpecTaskRetry, params).await?;
-    moved(ctx, daemon, task, "tries again", args.wait).await
+    moved(ctx, daemon, task, "tries again", follow).await
 }
 
 pub(super) async fn cancel(ctx: &Context, args: CancelArgs) -> Result<Exit, CliError> {
@@ -122,50 +135,57 @@ pub(super) async fn accept_empty(ctx: &Context, args: SessionArgs) -> Result<Exi
     Ok(Exit::Good)
 }
 
+/// Whether and from which event on a command follows what it set going.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Follow(Option<u64>);
+
+impl Follow {
+    /// Does not.
+    pub(super) const NOT: Self = Self(None);
+
+    /// Follows if asked to, from the newest event on; to be called before anything is set going.
+    pub(super) async fn if_wanted(
+        wanted: bool,
+        daemon: &Daemon,
+        task: &TaskRef,
+    ) -> Result<Self, CliError> {
+        if !wanted {
+            return Ok(Self::NOT);
+        }
+        let params = TaskParams { task: task.clone() };
+        Ok(Self(Some(daemon.call(SpecTaskGet, params).await?.seq)))
+    }
+}
+
 /// Says what happened to a SpecTask and follows it if asked to.
 pub(super) async fn moved(
     ctx: &Context,
     daemon: Daemon,
     task: SpecTaskView,
     what: &str,
-    wait: bool,
+    follow: Follow,
 ) -> Result<Exit, CliError> {
-    if !(wait && ctx.json) {
+    let Follow(after) = follow;
+    if !(after.is_some() && ctx.json) {
         ctx.show(&task, |sheet| {
             sheet
                 .put(Tone::Name, &task.name)
                 .line(Tone::Plain, &format!(" {what}"));
-            if !wait && !task.status.is_final() {
+            if after.is_none() && !task.status.is_final() {
                 sheet
                     .plain("Follow it: ")
                     .line(Tone::Name, &format!("spectask watch {}", task.name));
             }
         })?;
     }
-    if !wait {
+    let Some(after) = after else {
         return Ok(Exit::Good);
-    }
-    follow(ctx, daemon, &task).await
-}
-
-/// Follows a SpecTask from now on.
-pub(super) async fn follow(
-    ctx: &Context,
-    daemon: Daemon,
-    task: &SpecTaskView,
-) -> Result<Exit, CliError> {
+    };
     let goal = if task.approved.is_some() {
         Goal::Work
     } else {
         Goal::Review
     };
-    let reference: TaskRef = task.id.clone().into();
-    let params = TaskParams {
-        task: reference.clone(),
-    };
-    let seq = daemon
-        .call(spectask_protocol::method::SpecTaskGet, params)
-        .await?
-        .seq;
-    Ok(watch::follow(ctx, daemon, reference, goal, seq).await?.exit)
+    let plan = Plan::new(task.id.into(), goal, after);
+    Ok(watch::follow(ctx, daemon, plan).await?.exit)
 }

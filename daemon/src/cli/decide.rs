@@ -13,7 +13,8 @@ use super::{
     choose, comments,
     connect::Daemon,
     context::{Context, environment},
-    control, editor,
+    control::{self, Follow},
+    editor,
     error::{CliError, Exit, io},
     findings, review,
     sheet::Tone,
@@ -58,6 +59,7 @@ pub(super) async fn approve(ctx: &Context, args: ApproveArgs) -> Result<Exit, Cl
         // The question named them.
         accept_findings |= errors > 0;
     }
+    let follow = Follow::if_wanted(args.wait, &daemon, &task).await?;
     let params = ApproveParams {
         task,
         revision: seen.revision,
@@ -79,7 +81,7 @@ pub(super) async fn approve(ctx: &Context, args: ApproveArgs) -> Result<Exit, Cl
             seen.revision
         )
     };
-    control::moved(ctx, daemon, task, &what, args.wait).await
+    control::moved(ctx, daemon, task, &what, follow).await
 }
 
 pub(super) async fn request_changes(
@@ -111,6 +113,7 @@ pub(super) async fn request_changes(
             )),
         );
     }
+    let follow = Follow::if_wanted(args.wait, &daemon, &task).await?;
     let params = RequestChangesParams {
         task,
         revision: seen.revision,
@@ -124,7 +127,7 @@ pub(super) async fn request_changes(
         daemon,
         task,
         "goes back to the agent with your comments",
-        args.wait,
+        follow,
     )
     .await
 }
@@ -141,7 +144,7 @@ pub(super) async fn reject(ctx: &Context, args: RejectArgs) -> Result<Exit, CliE
         comment: args.message,
     };
     let task = daemon.call(ReviewReject, params).await?;
-    control::moved(ctx, daemon, task, "is rejected", false).await
+    control::moved(ctx, daemon, task, "is rejected", Follow::NOT).await
 }
 
 pub(super) async fn edit(ctx: &Context, args: EditArgs) -> Result<Exit, CliError> {

@@ -66,12 +66,12 @@ impl Finisher<'_> {
 
     async fn merge(&self, view: &SpecTaskView, into: Option<String>) -> Result<Exit, CliError> {
         let target = target(view, into)?;
-        let repository = Repository::discover(&view.project).map_err(refused)?;
+        let repository = Repository::discover(&view.project).map_err(|error| refused(&error))?;
         let message = CommitMessage::new(format!("Merge {}: {}", view.branch, view.title))
             .trailer("Spec-Task", view.name.as_str());
         let outcome = repository
             .finish_merge(&view.branch, &target, &message)
-            .map_err(refused)?;
+            .map_err(|error| refused(&error))?;
         let merged = match outcome {
             FinishOutcome::Merged { commit, .. } => Some(commit),
             FinishOutcome::AlreadyContained => None,
@@ -116,8 +116,8 @@ impl Finisher<'_> {
     async fn pull_request(&self, view: &SpecTaskView, args: FinishArgs) -> Result<Exit, CliError> {
         let ctx = self.ctx;
         let target = target(view, args.into)?;
-        let repository = Repository::discover(&view.project).map_err(refused)?;
-        let remotes = repository.remotes().map_err(refused)?;
+        let repository = Repository::discover(&view.project).map_err(|error| refused(&error))?;
+        let remotes = repository.remotes().map_err(|error| refused(&error))?;
         let remote = choose_remote(&remotes, args.remote.as_deref())?;
         let page = web_compare_url(&remote.url, &view.branch, &target);
         let push = format!("git push {} {}", remote.name, view.branch);
@@ -149,7 +149,7 @@ impl Finisher<'_> {
         }
         repository
             .push(&remote.name, &view.branch)
-            .map_err(refused)?;
+            .map_err(|error| refused(&error))?;
         let opened = open_with_gh(view, &target, &remote.url);
         let view = self.tell(FinishHow::PullRequest).await?;
         let result = json!({ "pushed": true, "pull_request": opened.as_ref().ok(), "page": page, "task": view });
@@ -250,8 +250,8 @@ fn without_password(url: &str) -> String {
     }
 }
 
-fn refused(error: RepoError) -> CliError {
-    let kind = match &error {
+fn refused(error: &RepoError) -> CliError {
+    let kind = match error {
         RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
             FailureKind::NotFound
         }

@@ -57,7 +57,7 @@ fn render(
     width: Option<usize>,
     now: Timestamp,
 ) {
-    let mut heads = vec!["NAME", "STATE", "DONE", "SESSIONS", "AGE"];
+    let mut heads = vec!["NAME", "STATE", "TASKS", "SESSIONS", "AGE"];
     if projects {
         heads.push("PROJECT");
     }

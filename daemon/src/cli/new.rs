@@ -12,7 +12,7 @@ use super::{
     error::{CliError, Exit, io as io_error},
     sheet::{Sheet, Tone},
     show,
-    watch::{self, Goal},
+    watch::{self, Goal, Plan},
 };
 
 const TEMPLATE: &str = "
@@ -22,7 +22,7 @@ const TEMPLATE: &str = "
 ";
 
 pub(super) async fn run(ctx: &Context, args: NewArgs) -> Result<Exit, CliError> {
-    let prompt = prompt(ctx, args.prompt)?;
+    let prompt = prompt(ctx, args.prompt.as_deref())?;
     let params = CreateParams {
         cwd: ctx.cwd()?,
         prompt,
@@ -52,9 +52,8 @@ pub(super) async fn run(ctx: &Context, args: NewArgs) -> Result<Exit, CliError> 
             .line(Tone::Faint, "  (Ctrl-C leaves; the work goes on)");
         ctx.print(sheet)?;
     }
-    Ok(watch::follow(ctx, daemon, task.id.into(), Goal::Review, 0)
-        .await?
-        .exit)
+    let plan = Plan::new(task.id.into(), Goal::Review, 0);
+    Ok(watch::follow(ctx, daemon, plan).await?.exit)
 }
 
 fn created(sheet: &mut Sheet, task: &SpecTaskView, later: bool) {
@@ -66,8 +65,8 @@ fn created(sheet: &mut Sheet, task: &SpecTaskView, later: bool) {
     show::next(sheet, &[format!("spectask {next} {}", task.name)]);
 }
 
-fn prompt(ctx: &Context, argument: Option<String>) -> Result<String, CliError> {
-    let text = match argument.as_deref() {
+fn prompt(ctx: &Context, argument: Option<&str>) -> Result<String, CliError> {
+    let text = match argument {
         Some("-") => {
             let mut text = String::new();
             io::stdin()

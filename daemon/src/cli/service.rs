@@ -154,14 +154,16 @@ async fn log(ctx: &Context, lines: usize, follow: bool) -> Result<Exit, CliError
     if !last.is_empty() {
         write_out(&format!("{}\n", sanitize(&last.join("\n"))))?;
     }
-    while follow {
+    if !follow {
+        return Ok(Exit::Good);
+    }
+    loop {
         tokio::time::sleep(LOG_TICK).await;
         let text = added(&mut file, &path)?;
         if !text.is_empty() {
             write_out(&sanitize(&text))?;
         }
     }
-    Ok(Exit::Good)
 }
 
 fn added(file: &mut File, path: &Path) -> Result<String, CliError> {

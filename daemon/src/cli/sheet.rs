@@ -90,6 +90,25 @@ impl Sheet {
         self
     }
 
+    /// A paragraph, its lines broken between words where there is a width.
+    pub(super) fn paragraph(&mut self, tone: Tone, text: &str, width: Option<usize>) -> &mut Self {
+        let text = one_line(text).into_owned();
+        let width = width.unwrap_or(usize::MAX);
+        let mut line = String::new();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            let used = measure_text_width(&line);
+            if used > 0 && used.saturating_add(1 + measure_text_width(word)) > width {
+                self.write(tone, &line).end();
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.write(tone, &line).end()
+    }
+
     /// Ends the line; blanks at its end go.
     pub(super) fn end(&mut self) -> &mut Self {
         let length = self.text.trim_end_matches(' ').len();
@@ -262,6 +281,13 @@ mod tests {
         let mut sheet = Sheet::new(false);
         sheet.cell(Tone::Good, "漢字", 6).plain("|").end();
         assert_eq!(sheet.into_text(), "漢字  |\n");
+    }
+
+    #[test]
+    fn a_paragraph_is_broken_between_words() {
+        let mut sheet = Sheet::new(false);
+        sheet.paragraph(Tone::Plain, "one two\nthree extraordinarily", Some(9));
+        assert_eq!(sheet.into_text(), "one two\nthree\nextraordinarily\n");
     }
 
     #[test]

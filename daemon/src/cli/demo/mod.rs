@@ -2,12 +2,12 @@
 
 mod sample;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use spectask_protocol::{
     AgentName, ApproveParams, CreateParams, DiffParams, FailureKind, FinishHow, FinishParams,
-    ReviewParams, SpecTaskView, TaskParams, TaskRef, TrustParams,
+    ReviewParams, ReviewView, SpecTaskView, TaskParams, TaskRef, TrustParams,
     method::{
         ProjectTrust, ReviewApprove, ReviewGet, SpecTaskCreate, SpecTaskDiff, SpecTaskFinish,
         SpecTaskGet,
@@ -24,11 +24,13 @@ use super::{
     findings, review,
     sheet::{Sheet, Tone},
     show,
-    watch::{self, Goal},
+    watch::{self, Goal, Plan},
 };
 
 /// What the demo asks for.
-const PROMPT: &str = "Add a farewell command that says goodbye to a person by name";
+const PROMPT: &str = "Add a farewell command";
+/// The short name of its SpecTask.
+const NAME: &str = "farewell";
 /// The agent that needs no account and no network.
 const EXAMPLE_AGENT: &str = "example";
 /// How many commits of the result are shown.
@@ -62,10 +64,20 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
 
     let text = format!("The agent `{agent}` makes requirements, design and tasks of one sentence.");
     stage.head("2. A prompt becomes specs", &text)?;
-    stage.command(&format!("spectask new \"{PROMPT}\""))?;
+    stage.command(&format!(
+        "spectask new --agent {agent} --name {NAME} \"{PROMPT}\""
+    ))?;
     let task = create(&daemon, &dir, agent).await?;
     let reference: TaskRef = task.id.clone().into();
-    let followed = watch::follow(ctx, daemon, reference.clone(), Goal::Review, 0).await?;
+    let followed = watch::follow(
+        ctx,
+        daemon,
+        Plan {
+            advice: false,
+            ..Plan::new(reference.clone(), Goal::Review, 0)
+        },
+    )
+    .await?;
     let daemon = followed.daemon;
     if followed.exit != Exit::Good {
         return stage.stopped(&dir, &task.name, followed.exit);
@@ -88,7 +100,7 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
     stage.show(|sheet| {
         review::summary(sheet, &seen);
         findings::write(sheet, &seen.documents, &seen.findings);
-        excerpt(sheet, &seen);
+        excerpt(sheet, &seen, ctx.width());
     })?;
     stage.command(&format!("spectask approve {}", task.name))?;
     let overview = daemon
@@ -115,7 +127,16 @@ pub(super) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, CliError>
         "Each runs its own agent in a worktree of its own, in the order of their dependencies; \
          what passes the project's check is merged and ticked.",
     )?;
-    let followed = watch::follow(ctx, daemon, reference.clone(), Goal::Work, overview.seq).await?;
+    stage.command(&format!("spectask watch {}", task.name))?;
+    let followed = watch::follow(
+        ctx,
+        daemon,
+        Plan {
+            advice: false,
+            ..Plan::new(reference.clone(), Goal::Work, overview.seq)
+        },
+    )
+    .await?;
     let daemon = followed.daemon;
     if followed.exit != Exit::Good {
         return stage.stopped(&dir, &task.name, followed.exit);
@@ -165,19 +186,19 @@ async fn trust(stage: &Stage<'_>, daemon: &Daemon, dir: &Path) -> Result<(), Cli
         .await?;
     stage.show(|sheet| {
         sheet.end().line(
-            Tone::Plain,
-            "Commands from a repository run only when a person trusts them. The demo trusts its own:",
+            Tone::Faint,
+            "Commands from a repository run only when a person trusts them; the demo trusts its own:",
         );
-        admin::trust_text(sheet, &view);
     })?;
-    stage.command("spectask trust")
+    stage.command("spectask trust --yes")?;
+    stage.show(|sheet| admin::trust_text(sheet, &view))
 }
 
 async fn create(daemon: &Daemon, dir: &Path, agent: AgentName) -> Result<SpecTaskView, CliError> {
     let params = CreateParams {
         cwd: utf8(dir)?,
         prompt: PROMPT.to_owned(),
-        name: None,
+        name: Some(NAME.to_owned()),
         agent: Some(agent),
         planning_agent: None,
         mode: None,
@@ -236,7 +257,7 @@ async fn result(
 }
 
 /// Writes the first lines of the requirements, so that a person sees what an agent wrote.
-fn excerpt(sheet: &mut Sheet, seen: &spectask_protocol::ReviewView) {
+fn excerpt(sheet: &mut Sheet, seen: &ReviewView, width: Option<usize>) {
     let Some(document) = seen.documents.first() else {
         return;
     };
@@ -253,7 +274,7 @@ fn excerpt(sheet: &mut Sheet, seen: &spectask_protocol::ReviewView) {
         .end()
         .line(Tone::Strong, &format!("From {}", document.kind.file_name()));
     for line in criteria {
-        sheet.plain("  ").line(Tone::Plain, line);
+        sheet.paragraph(Tone::Plain, line, width);
     }
 }
 
@@ -328,8 +349,7 @@ impl Stage<'_> {
             sheet
                 .end()
                 .line(Tone::Strong, title)
-                .line(Tone::Faint, text)
-                .end();
+                .paragraph(Tone::Faint, text, self.ctx.width());
         })
     }
 
@@ -348,7 +368,7 @@ impl Stage<'_> {
         self.ctx.print(sheet)
     }
 
-    fn stopped(&self, dir: &PathBuf, name: &str, exit: Exit) -> Result<Exit, CliError> {
+    fn stopped(&self, dir: &Path, name: &str, exit: Exit) -> Result<Exit, CliError> {
         self.show(|sheet| {
             let text = format!(
                 "The demo stops here; everything is left as it is in {}",

@@ -93,7 +93,7 @@ fn text(kind: &EventKind) -> (Tone, String) {
             Tone::Plain,
             format!("documents committed as {}", brief(commit)),
         ),
-        EventKind::SessionCreated { name } => (Tone::Plain, format!("session {name} created")),
+        EventKind::SessionCreated { .. } => (Tone::Plain, "session created".to_owned()),
         EventKind::SessionStatus {
             to,
             waiting,

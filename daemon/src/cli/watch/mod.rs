@@ -42,6 +42,30 @@ const STUCK_AFTER: Duration = Duration::from_millis(1500);
 /// How long a lost daemon may take to come back.
 const RECONNECT: Duration = Duration::from_secs(15);
 
+/// What to follow and how.
+pub(super) struct Plan {
+    /// The SpecTask.
+    pub(super) task: TaskRef,
+    /// What is waited for.
+    pub(super) goal: Goal,
+    /// Events with greater numbers are shown.
+    pub(super) after: u64,
+    /// Whether the end tells a person what to do next.
+    pub(super) advice: bool,
+}
+
+impl Plan {
+    /// Follows a SpecTask to a goal, showing events after a number.
+    pub(super) const fn new(task: TaskRef, goal: Goal, after: u64) -> Self {
+        Self {
+            task,
+            goal,
+            after,
+            advice: true,
+        }
+    }
+}
+
 /// How following ended.
 pub(super) struct Followed {
     /// For the shell.
@@ -58,22 +82,27 @@ pub(super) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, CliError
         .from
         .map_or(overview.seq, |from| from.saturating_sub(1));
     let task = overview.task.id.into();
-    Ok(follow(ctx, daemon, task, Goal::Watch, from).await?.exit)
+    let plan = Plan::new(task, Goal::Watch, from);
+    Ok(follow(ctx, daemon, plan).await?.exit)
 }
 
 /// Follows a SpecTask until its goal is reached, it fails, or a person has to do something; shows
-/// it as the context wants, events after number `after` included.
+/// it as the context wants.
 ///
 /// # Errors
 /// When the daemon cannot be reached any more.
 pub(super) async fn follow(
     ctx: &Context,
     daemon: Daemon,
-    task: TaskRef,
-    goal: Goal,
-    after: u64,
+    plan: Plan,
 ) -> Result<Followed, CliError> {
-    let mut view = View::new(ctx);
+    let Plan {
+        task,
+        goal,
+        after,
+        advice,
+    } = plan;
+    let mut view = View::new(ctx, advice);
     let mut follower = Follower {
         ctx,
         daemon,
@@ -245,15 +274,17 @@ struct View<'a> {
     ctx: &'a Context,
     zone: TimeZone,
     live: Option<Live>,
+    advice: bool,
 }
 
 impl<'a> View<'a> {
-    fn new(ctx: &'a Context) -> Self {
+    fn new(ctx: &'a Context, advice: bool) -> Self {
         let live = (ctx.terminal && !ctx.json).then(|| Live::new(ctx.color));
         Self {
             ctx,
             zone: TimeZone::system(),
             live,
+            advice,
         }
     }
 
@@ -307,6 +338,9 @@ impl<'a> View<'a> {
             live::summary(&mut sheet, overview, self.ctx.width());
         }
         ending(&mut sheet, overview, exit, reason);
+        if self.advice || exit != Exit::Good {
+            show::next(&mut sheet, &overview.next);
+        }
         self.ctx.print(sheet)
     }
 
@@ -320,7 +354,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Says how it ended and what comes next.
+/// Says how it ended and what waits.
 fn ending(sheet: &mut Sheet, overview: &SpecTaskOverview, exit: Exit, reason: &str) {
     let tone = match exit {
         Exit::Good => Tone::Good,
@@ -341,5 +375,4 @@ fn ending(sheet: &mut Sheet, overview: &SpecTaskOverview, exit: Exit, reason: &s
     }
     show::waits(sheet, overview);
     show::permissions(sheet, &overview.permissions);
-    show::next(sheet, &overview.next);
 }
