@@ -33,14 +33,14 @@ pub struct AgentInfo {
 /// A way to log in to an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuthMethod {
-    /// The id for [`Agent::authenticate`].
+    /// The id for [`Agent::authenticate`](super::Agent::authenticate).
     pub id: String,
     /// The name for people.
     pub name: String,
     /// More, for people.
     pub description: Option<String>,
     /// The command a person runs in a terminal for it, where it is not done by
-    /// [`Agent::authenticate`].
+    /// [`Agent::authenticate`](super::Agent::authenticate).
     pub login: Option<LoginCommand>,
     /// The method as it came.
     pub raw: Value,
