@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::agent::AuthMethod;
+use super::info::AuthMethod;
 use super::wire::RpcError;
 
 /// A failure of an agent, its process or its connection.

@@ -166,6 +166,8 @@ impl Host {
                 "the permission request lacks required members",
             ));
         };
+        let step = facts.step(|path| self.root.display(path));
+        ask.step = step.unwrap_or_else(|| ask.title.clone());
         let decision = permission::decide(self.policy, &facts, &self.root);
         if let Decision::Ask(reason) = &decision {
             ask.reason.clone_from(reason);

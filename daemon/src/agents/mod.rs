@@ -13,6 +13,7 @@ mod discover;
 mod error;
 mod files;
 mod host;
+mod info;
 mod known;
 mod observer;
 mod orphans;
@@ -22,6 +23,8 @@ mod process;
 mod profile;
 mod root;
 mod session;
+mod sessions;
+mod spawn;
 mod terminal;
 mod toolcall;
 mod turn;
@@ -29,10 +32,11 @@ mod update;
 mod wire;
 mod zed;
 
-pub use agent::{Agent, AgentInfo, AuthMethod, LoginCommand, SessionStart, SpawnSpec};
+pub use agent::Agent;
 pub use agent_client_protocol::v1::schema::ContentBlock;
 pub use discover::{Found, Source, discover};
 pub use error::AgentError;
+pub use info::{AgentInfo, AuthMethod, LoginCommand};
 pub use known::{Known, known};
 pub use observer::{
     Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk, PermissionOption,
@@ -44,6 +48,8 @@ pub use process::{Exit, ProcessIdentity};
 pub use profile::{Policy, Profile};
 pub use root::{Refusal, Root};
 pub use session::{Mode, Modes};
+pub use sessions::SessionStart;
+pub use spawn::SpawnSpec;
 pub use turn::{StopReason, TurnEnd};
 pub use update::SessionUpdateView;
 pub use wire::RpcError;

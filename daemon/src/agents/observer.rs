@@ -97,6 +97,9 @@ pub struct PermissionAsk {
     pub tool_call: String,
     /// What the agent is about to do, in its own words, on one line.
     pub title: String,
+    /// The same as a step, as in [`SessionUpdateView::step`]; agents do not always announce the
+    /// tool call before they ask.
+    pub step: String,
     /// ACP's tool kind: `read`, `edit`, `delete`, `move`, `search`, `execute`, `think`, `fetch`,
     /// `switch_mode`, `other`.
     pub kind: String,

@@ -127,6 +127,7 @@ pub(super) fn read(
             .clone()
             .or_else(|| facts.command.clone())
             .unwrap_or_else(|| "a tool".to_owned()),
+        step: String::new(),
         kind: facts.kind.clone().unwrap_or_else(|| "other".to_owned()),
         locations: facts.paths.clone(),
         command: facts.command.clone(),

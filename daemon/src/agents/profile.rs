@@ -31,6 +31,12 @@ pub struct Profile {
     /// `acceptEdits`). The agent's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Whether the agent may read files through the daemon (`fs/read_text_file`); writing always
+    /// goes through it where the agent supports that. By default yes, but for Gemini CLI, which
+    /// then takes a file that is not there for an error and cannot create one; it reads files
+    /// itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_files: Option<bool>,
     /// How long the agent may take to start, to open a session and to answer other short requests.
     #[serde(default = "start_limit", with = "text")]
     #[schemars(with = "String", extend("examples" = ["90s"]))]
@@ -57,10 +63,25 @@ impl Profile {
             set: BTreeMap::new(),
             permission: Policy::default(),
             mode: None,
+            read_files: None,
             start_limit: start_limit(),
             turn_limit: turn_limit(),
             idle_limit: idle_limit(),
         }
+    }
+
+    /// Whether the agent is offered to read files through the daemon.
+    #[must_use]
+    pub fn offers_reads(&self) -> bool {
+        // Seen in gemini-cli 0.61: it tells a missing file by JavaScript's `Error`, and its ACP
+        // library gives it the plain error object.
+        let is_gemini = |word: &String| {
+            word.rsplit(['/', '\\'])
+                .next()
+                .is_some_and(|name| name.starts_with("gemini"))
+        };
+        self.read_files
+            .unwrap_or_else(|| !self.command.iter().any(is_gemini))
     }
 
     /// The variables in `env` that neither `environment` nor `set` has with a value, in order.
@@ -198,6 +219,20 @@ mod tests {
         assert!(wrong("command = []\nturn_limit = '0s'").contains("above zero"));
         assert!(wrong("command = []\nturn_limit = '-5s'").contains("above zero"));
         assert!(wrong("command = []\npermission = 'allow'").contains("allow-in-root"));
+    }
+
+    #[test]
+    fn gemini_reads_files_itself() {
+        assert!(Profile::new("", &["codex-acp"]).offers_reads());
+        for command in [
+            ["gemini", "--acp"],
+            ["npx", "@google/gemini-cli@1"],
+            ["node", "/x/gemini"],
+        ] {
+            assert!(!Profile::new("", &command).offers_reads());
+        }
+        let forced = parse("command = ['gemini']\nread_files = true").unwrap();
+        assert!(forced.offers_reads());
     }
 
     #[test]
