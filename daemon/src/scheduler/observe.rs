@@ -2,22 +2,18 @@
 
 use std::{
     collections::HashMap,
-    path::{Component, Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spectask_protocol::{AgentName, PermissionId, PermissionOption, SpecTaskId, WorkSessionId};
 
 use super::{context::Shared, transcript::Transcript};
 use crate::{
     agents::{
         Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
-        ProcessIdentity, ProcessKind, RpcError, SessionUpdateView,
+        ProcessIdentity, ProcessKind, SessionUpdateView,
     },
     redact::Redactor,
     workflow::turn,
@@ -34,10 +30,6 @@ pub(super) struct SessionObserver {
     agent: AgentName,
     redactor: Redactor,
     pub(super) transcript: Transcript,
-    /// The agent cannot create a file unless reading it before gives an empty text; gemini-cli:
-    /// google-gemini/gemini-cli#17588.
-    missing_is_empty: AtomicBool,
-    worktree: PathBuf,
     said: Mutex<String>,
     processes: Mutex<HashMap<ProcessIdentity, i64>>,
 }
@@ -48,7 +40,6 @@ impl SessionObserver {
         task: SpecTaskId,
         session: WorkSessionId,
         agent: AgentName,
-        worktree: PathBuf,
         redactor: Redactor,
     ) -> Arc<Self> {
         let transcript = Transcript::start(ctx.store.clone(), session.clone(), redactor.clone());
@@ -59,17 +50,9 @@ impl SessionObserver {
             agent,
             redactor,
             transcript,
-            missing_is_empty: AtomicBool::new(false),
-            worktree,
             said: Mutex::default(),
             processes: Mutex::default(),
         })
-    }
-
-    /// Takes into account which agent answered.
-    pub(super) fn agent_is(&self, name: Option<&str>) {
-        self.missing_is_empty
-            .store(name == Some("gemini-cli"), Ordering::Relaxed);
     }
 
     /// What the agent said since the last call: its last message counts, so a tool call in between
@@ -175,21 +158,6 @@ impl Observer for SessionObserver {
                 tracing::error!(%error, "an incident could not be kept");
             }
         });
-    }
-
-    fn serve<'a>(
-        &'a self,
-        method: &'a str,
-        params: &'a Value,
-    ) -> Option<BoxFuture<'a, Result<Value, RpcError>>> {
-        let wanted = method == "fs/read_text_file" && self.missing_is_empty.load(Ordering::Relaxed);
-        let path = Path::new(params.get("path")?.as_str()?);
-        let inside = path.starts_with(&self.worktree)
-            && path
-                .components()
-                .all(|part| !matches!(part, Component::ParentDir));
-        (wanted && inside && !path.exists())
-            .then(|| -> BoxFuture<'_, _> { Box::pin(async { Ok(json!({ "content": "" })) }) })
     }
 
     fn started(&self, process: &ProcessIdentity, kind: ProcessKind) -> BoxFuture<'_, ()> {
