@@ -148,7 +148,17 @@ fn title(prompt: &str) -> String {
 /// The first words of a title that say something: names are typed.
 fn short_slug(title: &str) -> String {
     const LENGTH: usize = 24;
-    const FILLERS: &[&str] = &["a", "an", "the", "add", "implement", "create", "please", "to", "of"];
+    const FILLERS: &[&str] = &[
+        "a",
+        "an",
+        "the",
+        "add",
+        "implement",
+        "create",
+        "please",
+        "to",
+        "of",
+    ];
     let slug = repo::slug(title);
     let mut short = String::new();
     for word in slug.split('-').filter(|word| !FILLERS.contains(word)) {
@@ -160,7 +170,11 @@ fn short_slug(title: &str) -> String {
         }
         short.push_str(word);
     }
-    if short.is_empty() { slug } else { repo::slug(&short) }
+    if short.is_empty() {
+        slug
+    } else {
+        repo::slug(&short)
+    }
 }
 
 /// A slug that no branch of this repository has: another machine or an earlier database may have

@@ -195,7 +195,7 @@ async fn prepare(
     .await?;
     let kept = worktree.display().to_string();
     session::update(&ctx.store, &row.id, move |session| {
-        session.worktree = Some(kept)
+        session.worktree = Some(kept);
     })
     .await?;
     if row.stage != SessionStage::Prepare {
