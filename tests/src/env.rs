@@ -133,7 +133,7 @@ impl TestEnv {
         self.folder().join("data")
     }
 
-    /// `SPECTASK_CONFIG_DIR`.
+    /// `SPECTASK_CONFIG`.
     #[must_use]
     pub fn config_dir(&self) -> PathBuf {
         self.folder().join("config")
@@ -173,7 +173,7 @@ impl TestEnv {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("SPECTASK_DATA_DIR", self.data_dir())
-            .env("SPECTASK_CONFIG_DIR", self.config_dir())
+            .env("SPECTASK_CONFIG", self.config_dir().join("config.toml"))
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")
             .envs(&self.extra);

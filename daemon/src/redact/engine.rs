@@ -11,9 +11,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::rules::{COMPILED, RULES};
+use super::variables::{is_secret_name, is_secret_value, tidy_name, written_forms};
 
-/// Variables whose value is shorter are not treated as secrets: too many innocent matches.
-const MIN_VALUE: usize = 8;
 /// Longer values are cut, so that a match needs only a bounded part of the text.
 const MAX_VALUE: usize = 4096;
 
@@ -179,11 +178,20 @@ impl Redactor {
         self.find_from(text, 0)
     }
 
-    /// The secrets that start at `from` or later; what stands before is context only.
+    /// The secrets whose literals start at `from` or later; what stands before is context only.
     pub(super) fn find_from(&self, text: &str, from: usize) -> Vec<SecretMatch> {
-        let mut found: Vec<(usize, usize, usize)> = Vec::new();
+        self.located_from(text, from)
+            .into_iter()
+            .map(|(_, found)| found)
+            .collect()
+    }
+
+    /// The same with the place of the first literal, where the search for each began: a secret may
+    /// stand after its literal, as in `Authorization: Bearer …`.
+    pub(super) fn located_from(&self, text: &str, from: usize) -> Vec<(usize, SecretMatch)> {
+        let mut found: Vec<(usize, usize, usize, usize)> = Vec::new();
         self.each_literal(text, from, |position, end, index, owner| match owner {
-            Owner::Variable(_) => found.push((position, end, index)),
+            Owner::Variable(_) => found.push((position, end, index, position)),
             Owner::Rule(rule) => {
                 let Some(regex) = COMPILED[rule].regex() else {
                     return;
@@ -193,23 +201,22 @@ impl Redactor {
                 regex.search_captures(&input, &mut captures);
                 let whole = captures.get_group(0);
                 if let Some(span) = captures.get_group(1).or(whole) {
-                    found.push((span.start, span.end, index));
+                    found.push((span.start, span.end, index, position));
                 }
             }
         });
-        if found.is_empty() {
-            return Vec::new();
-        }
-        found.sort_by_key(|&(start, end, index)| (start, usize::MAX - end, index));
-        let mut merged: Vec<SecretMatch> = Vec::new();
-        for (start, end, index) in found {
+        found.sort_by_key(|&(start, end, index, _)| (start, usize::MAX - end, index));
+        let mut merged: Vec<(usize, SecretMatch)> = Vec::new();
+        for (start, end, index, literal) in found {
             match merged.last_mut() {
-                Some(last) if start < last.end => last.end = last.end.max(end),
-                _ => merged.push(SecretMatch {
-                    start,
-                    end,
-                    rule: self.name_of(index).to_owned(),
-                }),
+                Some((first, last)) if start < last.end => {
+                    last.end = last.end.max(end);
+                    *first = literal.min(*first);
+                }
+                _ => {
+                    let rule = self.name_of(index).to_owned();
+                    merged.push((literal, SecretMatch { start, end, rule }));
+                }
             }
         }
         merged
@@ -299,54 +306,4 @@ fn at_boundary(before: &[u8]) -> bool {
         [.., last] => !word(*last),
         [] => true,
     }
-}
-
-/// Whether a variable of this name usually holds a secret.
-#[must_use]
-pub fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
-    const ENDINGS: [&str; 7] = ["_PATH", "_FILE", "_DIR", "_SOCK", "_HOME", "_URL", "_URI"];
-    const INNOCENT: [&str; 4] = ["KEYBOARD", "KEYMAP", "KEYRING", "TOKENIZERS_"];
-    let name = name.to_ascii_uppercase();
-    PARTS.iter().any(|part| name.contains(part))
-        && !ENDINGS.iter().any(|ending| name.ends_with(ending))
-        && !INNOCENT.iter().any(|part| name.contains(part))
-}
-
-fn is_secret_value(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let path = value.starts_with('/')
-        || value.starts_with("~/")
-        || value.starts_with("./")
-        || value.starts_with("\\\\")
-        || matches!(bytes, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
-    // A base64 secret may start with a slash; a path has no `=`, `+` and has short parts.
-    let looks_base64 = value.len() >= 20
-        && value.bytes().any(|byte| byte == b'+' || byte == b'=')
-        && !value.contains('.');
-    value.chars().count() >= MIN_VALUE && (!path || looks_base64)
-}
-
-/// The value as it stands, and as it stands inside a JSON string.
-fn written_forms(value: &str) -> Vec<String> {
-    let mut forms = vec![value.to_owned()];
-    if let Ok(quoted) = serde_json::to_string(value) {
-        let inner = &quoted[1..quoted.len() - 1];
-        if inner != value {
-            forms.push(inner.to_owned());
-        }
-    }
-    forms
-}
-
-/// A variable's name as it may stand in a placeholder.
-fn tidy_name(name: &str) -> String {
-    let keep = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '_' {
-            c
-        } else {
-            '-'
-        }
-    };
-    name.chars().take(64).map(keep).collect()
 }

@@ -10,9 +10,11 @@
 mod engine;
 mod rules;
 mod stream;
+mod variables;
 
-pub use engine::{Redactor, SecretMatch, is_secret_name};
+pub use engine::{Redactor, SecretMatch};
 pub use stream::StreamRedactor;
+pub use variables::is_secret_name;
 
 #[cfg(test)]
 mod tests;

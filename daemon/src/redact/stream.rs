@@ -91,10 +91,12 @@ impl StreamRedactor {
                     open = start;
                 }
             });
-        for found in self.redactor.find_from(&self.buffer, self.sent) {
-            // The end of the buffer may cut a longer value that starts the same.
-            if found.start < open && found.end > open {
-                open = found.start;
+        // Not between a literal and the end of its secret: one of the two would be lost. From the
+        // last to the first, for moving back may reach into the one before.
+        let located = self.redactor.located_from(&self.buffer, self.sent);
+        for (literal, found) in located.iter().rev() {
+            if *literal < open && found.end > open {
+                open = *literal;
             }
         }
         open.min(end)

@@ -595,6 +595,19 @@ fn stream_split_at_every_place_gives_the_same() {
 }
 
 #[test]
+fn stream_keeps_a_literal_with_its_secret() {
+    // The secret is complete, but another may begin inside it.
+    let redactor = redactor();
+    let start = format!("aws_secret_access_key = \"{}", body(ALNUM, 34));
+    let end = format!("github_pat_{}", body(ALNUM, 82));
+    let whole = redactor.text(&[&*start, &*end].concat()).into_owned();
+    for at in 1..end.len() {
+        let pieces = [&*start, &end[..at], &end[at..]];
+        assert_eq!(stream(&redactor, &pieces), whole, "at {at}");
+    }
+}
+
+#[test]
 fn stream_holds_back_only_what_may_be_a_secret() {
     let mut stream = StreamRedactor::new(redactor());
     assert_eq!(

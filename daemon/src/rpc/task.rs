@@ -77,7 +77,10 @@ pub(super) async fn create(
         .text(params.prompt.trim())
         .into_owned();
     let title = title(&prompt);
-    let wanted = repo::slug(params.name.as_deref().unwrap_or(&title));
+    let wanted = match &params.name {
+        Some(name) => repo::slug(name),
+        None => short_slug(&title),
+    };
     let (base, verify) = (
         params.base.clone().or(file.file.base),
         params.verify.clone(),
@@ -139,6 +142,38 @@ fn title(prompt: &str) -> String {
     match line.char_indices().nth(100) {
         Some((end, _)) => format!("{}…", line[..end].trim_end()),
         None => line,
+    }
+}
+
+/// The first words of a title that say something: names are typed.
+fn short_slug(title: &str) -> String {
+    const LENGTH: usize = 24;
+    const FILLERS: &[&str] = &[
+        "a",
+        "an",
+        "the",
+        "add",
+        "implement",
+        "create",
+        "please",
+        "to",
+        "of",
+    ];
+    let slug = repo::slug(title);
+    let mut short = String::new();
+    for word in slug.split('-').filter(|word| !FILLERS.contains(word)) {
+        if !short.is_empty() && short.len() + word.len() >= LENGTH {
+            break;
+        }
+        if !short.is_empty() {
+            short.push('-');
+        }
+        short.push_str(word);
+    }
+    if short.is_empty() {
+        slug
+    } else {
+        repo::slug(&short)
     }
 }
 

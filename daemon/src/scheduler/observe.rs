@@ -2,18 +2,22 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::{Component, Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 use spectask_protocol::{AgentName, PermissionId, PermissionOption, SpecTaskId, WorkSessionId};
 
 use super::{context::Shared, transcript::Transcript};
 use crate::{
     agents::{
         Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
-        ProcessIdentity, ProcessKind, SessionUpdateView,
+        ProcessIdentity, ProcessKind, RpcError, SessionUpdateView,
     },
     redact::Redactor,
     workflow::turn,
@@ -30,6 +34,10 @@ pub(super) struct SessionObserver {
     agent: AgentName,
     redactor: Redactor,
     pub(super) transcript: Transcript,
+    /// The agent cannot create a file unless reading it before gives an empty text; gemini-cli:
+    /// google-gemini/gemini-cli#17588.
+    missing_is_empty: AtomicBool,
+    worktree: PathBuf,
     said: Mutex<String>,
     processes: Mutex<HashMap<ProcessIdentity, i64>>,
 }
@@ -40,6 +48,7 @@ impl SessionObserver {
         task: SpecTaskId,
         session: WorkSessionId,
         agent: AgentName,
+        worktree: PathBuf,
         redactor: Redactor,
     ) -> Arc<Self> {
         let transcript = Transcript::start(ctx.store.clone(), session.clone(), redactor.clone());
@@ -50,9 +59,17 @@ impl SessionObserver {
             agent,
             redactor,
             transcript,
+            missing_is_empty: AtomicBool::new(false),
+            worktree,
             said: Mutex::default(),
             processes: Mutex::default(),
         })
+    }
+
+    /// Takes into account which agent answered.
+    pub(super) fn agent_is(&self, name: Option<&str>) {
+        self.missing_is_empty
+            .store(name == Some("gemini-cli"), Ordering::Relaxed);
     }
 
     /// What the agent said since the last call: its last message counts, so a tool call in between
@@ -160,16 +177,34 @@ impl Observer for SessionObserver {
         });
     }
 
-    fn started(&self, process: &ProcessIdentity, _kind: ProcessKind) -> BoxFuture<'_, ()> {
+    fn serve<'a>(
+        &'a self,
+        method: &'a str,
+        params: &'a Value,
+    ) -> Option<BoxFuture<'a, Result<Value, RpcError>>> {
+        let wanted = method == "fs/read_text_file" && self.missing_is_empty.load(Ordering::Relaxed);
+        let path = Path::new(params.get("path")?.as_str()?);
+        let inside = path.starts_with(&self.worktree)
+            && path
+                .components()
+                .all(|part| !matches!(part, Component::ParentDir));
+        (wanted && inside && !path.exists())
+            .then(|| -> BoxFuture<'_, _> { Box::pin(async { Ok(json!({ "content": "" })) }) })
+    }
+
+    fn started(&self, process: &ProcessIdentity, kind: ProcessKind) -> BoxFuture<'_, ()> {
         let process = *process;
         Box::pin(async move {
             let kept = turn::process_started(
                 &self.ctx.store,
                 Some(self.session.clone()),
                 self.agent.clone(),
-                process.pid,
-                process.start_time,
-                process.group,
+                turn::Process {
+                    pid: process.pid,
+                    start_time: process.start_time,
+                    group: process.group,
+                    is_agent: kind == ProcessKind::Agent,
+                },
             )
             .await;
             match kept {

@@ -54,6 +54,7 @@ impl Thread {
             task.id.clone(),
             session.id.clone(),
             session.agent.clone(),
+            worktree.to_owned(),
             redactor,
         );
         let mut spec = SpawnSpec::new(profile, worktree, environment);
@@ -61,6 +62,7 @@ impl Thread {
         ctx.set_step(&session.id, Some("starting".into()));
         let agent = Agent::start(spec, Arc::<SessionObserver>::clone(&observer)).await?;
         let info = agent.info();
+        observer.agent_is(info.name.as_deref());
         let start = match &session.acp_session {
             Some(id) if info.resume || info.load_session => {
                 match agent.reopen_session(id, worktree, Vec::new()).await {

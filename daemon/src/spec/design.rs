@@ -48,7 +48,7 @@ pub struct Property {
 pub fn parse_design(text: &str) -> (DesignDoc, Vec<Finding>) {
     let mut report = Report::new(DocumentKind::Design, Profile::Kiro);
     let doc = parse(text, &mut report);
-    super::rules::design(&doc, text, &mut report);
+    super::rules::design(&doc, &mut report);
     (doc, report.finish(text))
 }
 

@@ -7,13 +7,16 @@
 //! [`lint_paths`] is pure, and the cost is linear in the text.
 
 mod annotations;
+mod checkbox;
 mod cross;
 mod design;
 mod ears;
 mod excerpt;
 mod graph;
+mod labels;
 mod lines;
 mod lint;
+mod order;
 mod plan;
 mod profile;
 mod refs;
@@ -21,6 +24,7 @@ mod render;
 mod report;
 mod requirements;
 mod rules;
+mod sentence;
 mod tasks;
 mod tick;
 mod vague;

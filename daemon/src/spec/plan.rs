@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use spectask_protocol::{DocumentKind, Finding, Severity};
 
 use super::annotations::{Label, values};
+use super::order::{self, Order};
 use super::profile::Profile;
 use super::refs::{CriteriaIndex, Ref, parse_refs};
 use super::report::Report;
 use super::requirements;
 use super::tasks::{self, Group, TaskState, TasksDoc};
-use super::waves::{self, Order};
 
 /// Findings of these rules leave no plan to work from.
 const FATAL: [&str; 5] = [
@@ -24,6 +24,8 @@ const FATAL: [&str; 5] = [
 ];
 /// More top-level tasks than this are no plan.
 const MAX_TASKS: usize = 10_000;
+/// More citations of criteria than this, over all tasks, are no plan.
+const MAX_CITED: usize = 1_000_000;
 
 /// A top-level task of a plan: what one work session works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ pub fn plan(tasks: &str, requirements: &str) -> Result<Vec<PlannedTask>, Vec<Fin
             "Split it into several.",
         );
     }
-    let order = waves::order(
+    let order = order::order(
         &doc,
         tasks,
         &mut Report::new(DocumentKind::Tasks, Profile::Kiro),
@@ -136,14 +138,28 @@ pub fn plan(tasks: &str, requirements: &str) -> Result<Vec<PlannedTask>, Vec<Fin
     );
     let index = CriteriaIndex::new(&parsed);
     let depends = depends(&doc, &order);
-    let planned = doc.groups.iter().zip(depends).map(|(group, depends)| {
+    let mut tasks_planned = Vec::with_capacity(doc.groups.len());
+    let mut cited = 0;
+    for (group, depends) in doc.groups.iter().zip(depends) {
         let depends = depends
             .into_iter()
             .map(|other| doc.groups[other].number.clone())
             .collect();
-        planned(&doc, group, tasks, &index, &order, depends)
-    });
-    Ok(planned.collect())
+        let task = planned(&doc, group, tasks, &index, &order, depends);
+        cited += task.requirements.len();
+        if cited > MAX_CITED {
+            let mut report = Report::new(DocumentKind::Tasks, Profile::Kiro);
+            report.error(
+                "too-many-references",
+                0..0,
+                "The tasks cite too many criteria.",
+                "Name only the criteria that a task fulfils.",
+            );
+            return Err(report.finish(tasks));
+        }
+        tasks_planned.push(task);
+    }
+    Ok(tasks_planned)
 }
 
 /// Per top-level task the ones it depends on, by index.
@@ -165,7 +181,7 @@ fn depends(doc: &TasksDoc, order: &Order) -> Vec<BTreeSet<usize>> {
             for &before in &stages[number - 1] {
                 edges += 1;
                 // So many tasks side by side: one of the wave before stands for it.
-                if edges > waves::MAX_EDGES && !depends[group].is_empty() {
+                if edges > order::MAX_EDGES && !depends[group].is_empty() {
                     break;
                 }
                 depends[group].insert(before);
@@ -269,7 +285,7 @@ fn block(doc: &TasksDoc, group: &Group, text: &str) -> String {
         let task = &doc.tasks[index];
         match pieces.last_mut() {
             Some(piece) if before.is_some_and(|before: usize| before + 1 == index) => {
-                piece.end = task.end
+                piece.end = task.end;
             }
             _ => {
                 let indent = text[..task.line.start].len()
@@ -288,29 +304,34 @@ fn block(doc: &TasksDoc, group: &Group, text: &str) -> String {
 
 /// The criteria that the tasks of a group cite; as written where there are no requirements.
 fn cited(doc: &TasksDoc, group: &Group, text: &str, index: &CriteriaIndex) -> Vec<String> {
-    let mut ids: BTreeSet<(u32, u32)> = BTreeSet::new();
+    let mut unknown: BTreeSet<(u32, Option<u32>)> = BTreeSet::new();
+    let mut found: Vec<Range<usize>> = Vec::new();
     for list in notes(doc, group, Label::Requirements) {
         for (_, reference) in parse_refs(&text[list.clone()], list.start) {
-            if let Some(found) = index.resolve(reference) {
-                ids.extend(found.map(|position| index.id(position)));
-            } else if index.len() == 0 {
-                match reference {
-                    Ref::One(n) => drop(ids.insert((n, 0))),
-                    Ref::Two(n, m) => drop(ids.insert((n, m))),
-                    _ => {}
-                }
+            match (index.resolve(reference), reference) {
+                (Some(range), _) => found.push(range),
+                (None, Ref::One(n)) if index.len() == 0 => drop(unknown.insert((n, None))),
+                (None, Ref::Two(n, m)) if index.len() == 0 => drop(unknown.insert((n, Some(m)))),
+                _ => {}
             }
         }
     }
-    ids.into_iter()
-        .map(|(n, m)| {
-            if m == 0 {
-                n.to_string()
-            } else {
-                format!("{n}.{m}")
-            }
-        })
-        .collect()
+    if index.len() == 0 {
+        let written = |(n, m): (u32, Option<u32>)| m.map_or(n.to_string(), |m| format!("{n}.{m}"));
+        return unknown.into_iter().map(written).collect();
+    }
+    // Each criterion once, however often it is cited.
+    found.sort_unstable_by_key(|range| range.start);
+    let mut next = 0;
+    let mut ids = Vec::new();
+    for range in found {
+        for position in range.start.max(next)..range.end {
+            let (n, m) = index.id(position);
+            ids.push(format!("{n}.{m}"));
+        }
+        next = next.max(range.end);
+    }
+    ids
 }
 
 fn notes<'a>(

@@ -62,7 +62,7 @@ pub(super) fn validate_some(
     });
     let design = design_text.map(|text| {
         let doc = design::parse(text, for_design);
-        rules::design(&doc, text, for_design);
+        rules::design(&doc, for_design);
         (doc, text)
     });
     let tasks = tasks_text.map(|text| {

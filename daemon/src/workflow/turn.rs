@@ -15,6 +15,19 @@ fn missing(id: &WorkSessionId) -> WorkflowError {
     }
 }
 
+/// A process that was started for a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in seconds since the Unix epoch.
+    pub start_time: u64,
+    /// The process group it leads.
+    pub group: u32,
+    /// Whether it is the agent itself, not one of its commands.
+    pub is_agent: bool,
+}
+
 /// Notes an agent process before its first prompt; returns its row.
 ///
 /// # Errors
@@ -23,21 +36,24 @@ pub async fn process_started(
     store: &Store,
     session: Option<WorkSessionId>,
     agent: AgentName,
-    pid: u32,
-    start_time: u64,
-    process_group: u32,
+    process: Process,
 ) -> Result<i64, WorkflowError> {
     store
         .write(move |write| {
-            let row =
-                write.insert_process(session.as_ref(), &agent, pid, start_time, process_group)?;
-            if let Some(id) = &session {
+            let row = write.insert_process(
+                session.as_ref(),
+                &agent,
+                process.pid,
+                process.start_time,
+                process.group,
+            )?;
+            if let Some(id) = session.as_ref().filter(|_| process.is_agent) {
                 let mut row = write.session(id)?.ok_or_else(|| missing(id))?;
                 row.generation += 1;
                 write.update_session(&row)?;
                 let event = EventKind::AgentStarted {
                     agent: agent.to_string(),
-                    pid,
+                    pid: process.pid,
                 };
                 write.emit(Some(&row.task), Some(id), &event)?;
             }

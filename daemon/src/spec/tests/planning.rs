@@ -59,6 +59,10 @@ fn dependencies_are_lifted() {
     );
     // "None" says that the order was thought about.
     assert_eq!(
+        order("- [ ] 1. A\n  - _Depends: none_\n- [ ] 2. B\n  - _Depends: none_\n"),
+        ["1: ", "2: "]
+    );
+    assert_eq!(
         order("- [ ] 1. A\n  - _Depends: none_\n- [ ] 2. B\n  - _Depends: 1_\n- [ ] 3. C\n"),
         ["1: ", "2: 1", "3: "]
     );
@@ -143,4 +147,6 @@ fn impossible_plans_are_refused() {
         ["task-cycle"]
     );
     assert_eq!(rules(&"- [ ] A\n".repeat(10_001)), ["too-many-tasks"]);
+    let many = format!("- [ ] 1. A\n  - _Depends: {}_\n", "2-900, ".repeat(2_000));
+    assert_eq!(rules(&many), ["too-many-dependencies"]);
 }
