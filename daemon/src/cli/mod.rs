@@ -1,10 +1,10 @@
 //! Commands for people: the only room that prints.
 //!
-//! [`main`] reads the command line ([`args`]), makes a [`context`] and runs one command. Commands talk
-//! to the daemon through the typed client over its local socket ([`connect`]), which is started when
-//! none answers ([`launch`]); `lint` needs none. What comes back is written on a [`sheet`], where all
+//! `main` reads the command line (`args`), makes a `context` and runs one command. Commands talk
+//! to the daemon through the typed client over its local socket (`connect`), which is started when
+//! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
-//! live ([`watch`]). Only [`finish`] touches the person's repository, on their behalf.
+//! live (`watch`). Only `finish` touches the person's repository, on their behalf.
 
 #![allow(
     clippy::print_stdout,

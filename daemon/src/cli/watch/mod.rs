@@ -1,8 +1,8 @@
 //! Following a SpecTask: `spectask watch`, and every command that waits.
 //!
 //! What is shown and when it ends follow from the state, which is fetched after each event and while
-//! sessions run ([`verdict`]); events only wake, and are the lines where no terminal is ([`lines`]).
-//! On a terminal a tree moves ([`live`]).
+//! sessions run (`verdict`); events only wake, and are the lines where no terminal is (`lines`).
+//! On a terminal a tree moves (`live`).
 
 mod lines;
 mod live;
