@@ -77,10 +77,10 @@ fn agents(sheet: &mut Sheet, list: &AgentList, width: Option<usize>) {
         .agents
         .iter()
         .map(|agent| {
-            let (tone, state) = if agent.available {
-                (Tone::Good, "found")
-            } else {
-                (Tone::Faint, "not found")
+            let (tone, state) = match agent.source.as_str() {
+                _ if agent.available => (Tone::Good, "found"),
+                "known" => (Tone::Faint, "not found"),
+                _ => (Tone::Warn, "not usable"),
             };
             let default = if agent.default { "default" } else { "" };
             vec![
