@@ -12,9 +12,9 @@ use super::{
     briefing::Briefing,
     command,
     context::{Shared, git},
+    foreign,
     halt::Halt,
     merge,
-    planner::report_foreign,
     project::Project,
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
@@ -286,7 +286,7 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
         job.cancel,
     )
     .await;
-    report_foreign(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
+    foreign::report(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
     match turned? {
         Turned::Again | Turned::Ended => Ok(()),
     }
