@@ -249,6 +249,7 @@ pub(super) async fn start(
         .environments
         .bring(&task.project, params.environment);
     let task = task::start(&face.ctx.store, params.task).await?;
+    face.ctx.wake.notify_one();
     view::one_task(&face.ctx, &task)
 }
 

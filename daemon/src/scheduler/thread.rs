@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use spectask_protocol::{SessionPhase, SessionStage, ThreadStatus, TurnStatus, WaitKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Shared, halt::Halt, observe::SessionObserver};
+use super::{context::Shared, halt::Halt, observe::SessionObserver, recovery};
 use crate::{
-    agents::{Agent, AgentError, SESSION_MARK, SpawnSpec, StopReason, reap_marked},
+    agents::{Agent, AgentError, SESSION_MARK, SpawnSpec, StopReason},
     store::{SessionRow, TaskRow},
     workflow::{session, turn},
 };
@@ -320,17 +320,6 @@ fn judge(
     }
 }
 
-/// Ends processes that were started for these sessions and left their agents.
-pub(super) async fn reap_strays(sessions: Vec<String>) {
-    if sessions.is_empty() {
-        return;
-    }
-    let reaped = tokio::task::spawn_blocking(move || reap_marked(SESSION_MARK, &sessions)).await;
-    if let Ok(count @ 1..) = reaped {
-        tracing::info!(count, "processes that outlived their agents were ended");
-    }
-}
-
 /// Gives a session its agent as it is, or the person's word why it cannot work.
 pub(super) async fn settle(
     ctx: &Shared,
@@ -342,7 +331,12 @@ pub(super) async fn settle(
         thread.close().await;
     }
     // What an agent started and let go outlives it, and would move refs and files unseen.
-    reap_strays(vec![row.id.to_string()]).await;
+    recovery::reap_of(vec![row.id.to_string()]).await;
+    if let Err(Halt::Workflow(error)) = &result {
+        tracing::debug!(%error, session = %row.id, "the state was moved meanwhile");
+        // Not to run hot where the database or a row stands against it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     if let Err(halt) = result
         && let Some(waiting) = halt.waiting()
         && let Err(error) = session::stop(&ctx.store, &row.id, waiting).await
