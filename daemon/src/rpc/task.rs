@@ -159,7 +159,17 @@ fn title(prompt: &str) -> String {
 /// The first words of a title that say something: names are typed.
 fn short_slug(title: &str) -> String {
     const LENGTH: usize = 24;
-    const FILLERS: &[&str] = &["a", "an", "the", "add", "implement", "create", "please", "to", "of"];
+    const FILLERS: &[&str] = &[
+        "a",
+        "an",
+        "the",
+        "add",
+        "implement",
+        "create",
+        "please",
+        "to",
+        "of",
+    ];
     let slug = repo::slug(title);
     let mut short = String::new();
     for word in slug.split('-').filter(|word| !FILLERS.contains(word)) {
@@ -171,7 +181,11 @@ fn short_slug(title: &str) -> String {
         }
         short.push_str(word);
     }
-    if short.is_empty() { slug } else { repo::slug(&short) }
+    if short.is_empty() {
+        slug
+    } else {
+        repo::slug(&short)
+    }
 }
 
 /// A slug that no branch of this repository has: another machine or an earlier database may have
@@ -246,6 +260,7 @@ pub(super) async fn start(
         .environments
         .bring(&task.project, params.environment);
     let task = task::start(&face.ctx.store, params.task).await?;
+    face.ctx.wake.notify_one();
     view::one_task(&face.ctx, &task)
 }
 

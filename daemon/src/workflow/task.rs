@@ -125,8 +125,6 @@ pub async fn start(store: &Store, name: TaskRef) -> Result<TaskRow, WorkflowErro
                 SpecTaskStatus::SpecApproved | SpecTaskStatus::QueuedImplementation => {
                     task.start_requested = true;
                     write.update_task(&task)?;
-                    // Wakes the scheduler: its queue looks at events, not at flags.
-                    write.emit(Some(&task.id), None, &EventKind::TaskPaused { paused: task.paused })?;
                 }
                 SpecTaskStatus::SpecReview => {
                     return Err(refused(

@@ -311,7 +311,7 @@ pub(in crate::cli) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("how").required(true))]
+#[command(group = ArgGroup::new("how"))]
 pub(in crate::cli) struct FinishArgs {
     /// The SpecTask: its name or number; may be left out where only one fits
     pub(in crate::cli) task: Option<TaskRef>,
