@@ -46,7 +46,14 @@ pub(super) fn store(error: StoreError) -> Failure {
 }
 
 pub(super) fn repository(error: RepoError) -> Failure {
-    Failure::new(FailureKind::InvalidState, error.to_string())
+    let kind = match &error {
+        RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
+            FailureKind::NotFound
+        }
+        RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => FailureKind::InvalidParams,
+        _ => FailureKind::InvalidState,
+    };
+    Failure::new(kind, error.to_string())
 }
 
 pub(super) fn config(error: ConfigError) -> Failure {

@@ -86,14 +86,25 @@ pub(super) async fn create(
         params.verify.clone(),
     );
     let (base, target, slug) = tokio::task::spawn_blocking(move || {
-        let head = repository.head()?;
+        // HEAD is that of the worktree the person stands in.
+        let head = if repository.is_bare() && repository.worktree() == repository.root() {
+            repository.head()?
+        } else {
+            repository.head_of(repository.worktree())?
+        };
         let target = match &base {
             Some(base) if repository.branch_tip(base)?.is_some() => Some(base.clone()),
             Some(_) => head.branch.clone(),
             None => head.branch.clone(),
         };
         let base = match &base {
-            Some(base) => repository.resolve(base)?,
+            Some(base) => {
+                let base = match base.strip_prefix("HEAD") {
+                    Some(rest) => format!("{}{rest}", head.commit),
+                    None => base.clone(),
+                };
+                repository.resolve(&base)?
+            }
             None => head.commit,
         };
         Ok::<_, repo::RepoError>((base, target, free_slug(&repository, wanted)?))

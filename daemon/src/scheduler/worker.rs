@@ -305,7 +305,7 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
     let message = job.message(job.title());
     let (worktree, from) = (job.worktree.clone(), base.clone());
     let (root, copy) = (PathBuf::from(&job.project.root), job.chores.copy.clone());
-    let resolving = matches!(NextPrompt::of(&job.row), Some(NextPrompt::Resolve { .. }));
+    let resolving = NextPrompt::of(&job.row).is_some_and(|next| next.resolves());
     let taken = git(&job.repository, move |repository| {
         let restored = repository.restore(&worktree, &[folder.as_str()], &from)?;
         let marked = if resolving {

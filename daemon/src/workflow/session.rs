@@ -66,6 +66,16 @@ impl NextPrompt {
         }
     }
 
+    /// Whether its turn resolves a conflict, perhaps after an interruption.
+    #[must_use]
+    pub fn resolves(&self) -> bool {
+        match self {
+            Self::Resolve { .. } => true,
+            Self::Continue { before, .. } => before.as_deref().is_some_and(Self::resolves),
+            _ => false,
+        }
+    }
+
     /// The kept prompt of a session.
     #[must_use]
     pub fn of(session: &SessionRow) -> Option<Self> {
@@ -282,7 +292,10 @@ pub(super) fn reopen_with(
     session.next_prompt = next.and_then(NextPrompt::to_text);
     session.stage = stage;
     (session.crashes, session.fixes, session.rounds) = (0, 0, 0);
-    session.accept_empty = false;
+    if matches!(stage, SessionStage::Prepare | SessionStage::Turn) {
+        // Was said about a result that is about to be another.
+        session.accept_empty = false;
+    }
     session.thread = ThreadStatus::Disconnected;
     if session.status == SessionStatus::Cancelled {
         // The machine has no way back from there; what a person tries again has a new life.

@@ -44,7 +44,7 @@ pub(in crate::cli) struct NewArgs {
     #[arg(long)]
     pub(in crate::cli) mode: Option<Mode>,
     /// How many sessions may run at a time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(in crate::cli) limit: Option<u32>,
     /// The commit or branch everything starts from
     #[arg(long, value_name = "REV")]
