@@ -102,7 +102,7 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
             Ok(Some(LocalTransport { client }))
         }
         // It stopped between the connection and the handshake.
-        Err(WsHandshakeError::Io(error)) if nobody_listens(&error) => Ok(None),
+        Err(error) if io_error(&error).is_some_and(nobody_listens) => Ok(None),
         Err(error) => Err(CliError::new(
             FailureKind::Unavailable,
             format!(
@@ -112,6 +112,21 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
         )
         .hint(format!("see {}", paths.log_file().display()))),
     }
+}
+
+/// The system's error at the bottom of a failed handshake.
+fn io_error(error: &WsHandshakeError) -> Option<&io::Error> {
+    if let WsHandshakeError::Io(error) = error {
+        return Some(error);
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

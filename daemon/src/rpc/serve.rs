@@ -1,9 +1,10 @@
 //! Listens on the local socket, one per data folder, for its owner only.
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,13 +17,21 @@ use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, Methods, Server as RpcServer, ServerConfig, StopHandle,
     TowerService, serve_with_graceful_shutdown, stop_channel,
 };
-use spectask_protocol::Role;
+use spectask_protocol::WorkSessionId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
-use super::{error::ServeError, register, role::role_of};
-use crate::scheduler::Shared;
+use super::{
+    error::ServeError,
+    register,
+    role::{Peer, peer_of},
+};
+use crate::{
+    scheduler::Shared,
+    store::StoreError,
+    workflow::{lookup::session_name, turn},
+};
 
 /// The largest message either side sends: a diff, or the documents of a review.
 const MESSAGE_LIMIT: u32 = 256 << 20;
@@ -35,6 +44,36 @@ pub(super) struct Face {
     pub(super) ctx: Shared,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
+    /// What agents were refused, so that each is told to the person once.
+    refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
+}
+
+impl Face {
+    /// Tells the person that an agent tried what it may not.
+    pub(super) async fn refused(&self, session: &WorkSessionId, method: &'static str) {
+        let first = self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((session.clone(), method));
+        let found = self.ctx.store.read(|read| {
+            let Some(row) = read.session(session)? else {
+                return Ok(None);
+            };
+            Ok::<_, StoreError>(read.task(&row.task)?.map(|task| (task, row)))
+        });
+        let Some((task, row)) = found.ok().flatten().filter(|_| first) else {
+            return;
+        };
+        let text = format!(
+            "a process of the agent of {} tried {method}, which is for persons",
+            session_name(&task, &row)
+        );
+        let kept = turn::incident(&self.ctx.store, &task.id, &row.id, "forbidden", text).await;
+        if let Err(error) = kept {
+            tracing::error!(%error, "an incident could not be kept");
+        }
+    }
 }
 
 /// The listening daemon.
@@ -70,6 +109,7 @@ impl Server {
             ctx,
             started: Instant::now(),
             stop,
+            refused: Mutex::default(),
         });
         let methods = register::module(Arc::clone(&face))?.into();
         Ok(Self {
@@ -143,11 +183,11 @@ async fn connection(
         .store
         .read(|read| read.open_processes())
         .unwrap_or_default();
-    let looked = tokio::task::spawn_blocking(move || role_of(pid, &agents)).await;
-    let role = looked.unwrap_or(Role::Agent);
+    let looked = tokio::task::spawn_blocking(move || peer_of(pid, &agents)).await;
+    let peer = looked.unwrap_or(Peer::UNKNOWN);
     let service = tower::ServiceBuilder::new()
         .map_request(move |mut request: HttpRequest<_>| {
-            request.extensions_mut().insert(role);
+            request.extensions_mut().insert(peer.clone());
             request
         })
         .service(service);
