@@ -98,12 +98,14 @@ async fn run(paths: &Paths) -> Result<(), DaemonError> {
     );
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
+    tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();
     scheduler.abort();
     // Aborting the scheduler drops its sessions, and with them their agents' process groups.
     drop(tokio::time::timeout(GRACE, scheduler).await);
+    scheduler::reap_strays(&ctx).await;
     store.close().await;
     tracing::info!("stopped");
     drop(lock);

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -376,6 +376,31 @@ impl Follow {
             if wanted(&value) {
                 return value;
             }
+        }
+    }
+}
+
+/// What a followed command did next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// It printed a line.
+    Line(Value),
+    /// It ended.
+    Ended,
+    /// Nothing, in the time given.
+    Nothing,
+}
+
+impl Follow {
+    /// The next line, if one comes in time.
+    pub fn next(&mut self, limit: Duration) -> Next {
+        match self.lines.recv_timeout(limit) {
+            Ok(value) => {
+                self.seen.push(value.clone());
+                Next::Line(value)
+            }
+            Err(RecvTimeoutError::Disconnected) => Next::Ended,
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
         }
     }
 }

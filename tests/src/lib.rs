@@ -2,7 +2,8 @@
 //!
 //! [`env`] is a hermetic place to run the product in and [`repository`] has git repositories for
 //! it. [`agents`] installs and starts real third-party agents, [`scripted_model`] is the model they
-//! talk to, and [`acp`] drives one directly. The `adversary` program is an agent that misbehaves.
+//! talk to, and [`acp`] drives one directly. [`processes`] finds what runs. The `adversary` program
+//! is an agent that misbehaves.
 // Support code of tests fails by panicking, like the tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,6 +11,7 @@ pub mod acp;
 pub mod agents;
 pub mod documents;
 pub mod env;
+pub mod processes;
 pub mod repository;
 pub mod scripted_model;
 

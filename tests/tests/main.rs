@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[cfg(unix)]
+mod adversary;
+#[cfg(unix)]
 mod cli;
 #[cfg(unix)]
 mod common;
 mod job;
+mod kill;
 #[cfg(unix)]
 mod lifecycle;
 mod real_agents;

@@ -42,7 +42,7 @@ pub use observer::{
     Decision, Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
     PermissionOption, ProcessKind,
 };
-pub use orphans::{AGENT_MARK, Reaped, is_alive, reap, reap_marked};
+pub use orphans::{AGENT_MARK, Reaped, SESSION_MARK, is_alive, reap, reap_marked};
 pub use process::{Exit, ProcessIdentity};
 pub use profile::{Policy, Profile};
 pub use root::{Refusal, Root};

@@ -1,5 +1,7 @@
 //! Finds and ends processes that a crashed daemon left behind.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -45,12 +47,15 @@ pub fn reap(identity: &ProcessIdentity) -> Reaped {
     }
 }
 
-/// Ends every process whose environment has `variable` set to `value`, the caller excepted, and
-/// says how many those were. Finds also those that left their group. Processes whose environment
-/// the system does not show are not found. Blocks.
-pub fn reap_marked(variable: &str, value: &str) -> usize {
-    let mark = format!("{variable}={value}");
-    let found = marked(&mark);
+/// Ends every process whose environment has `variable` set to one of `values`, the caller excepted,
+/// and says how many those were. Finds also those that left their group. Processes whose
+/// environment the system does not show are not found. Blocks.
+pub fn reap_marked(variable: &str, values: &[String]) -> usize {
+    let marks: HashSet<OsString> = values
+        .iter()
+        .map(|value| format!("{variable}={value}").into())
+        .collect();
+    let found = marked(&marks);
     for &pid in &found {
         kill_one(pid);
     }
@@ -84,8 +89,8 @@ pub(super) fn start_time(pid: u32) -> Option<u64> {
     (!ended).then(|| process.start_time())
 }
 
-/// The processes that have `mark` (`NAME=value`) in their environment.
-fn marked(mark: &str) -> Vec<u32> {
+/// The processes that have one of the `marks` (`NAME=value`) in their environment.
+fn marked(marks: &HashSet<OsString>) -> Vec<u32> {
     let Ok(mut system) = System::new() else {
         return Vec::new();
     };
@@ -97,7 +102,7 @@ fn marked(mark: &str) -> Vec<u32> {
     system
         .processes()
         .iter()
-        .filter(|(_, process)| process.environ().iter().any(|entry| entry == mark))
+        .filter(|(_, process)| process.environ().iter().any(|entry| marks.contains(entry)))
         .filter(|(_, process)| !matches!(process.status(), ProcessStatus::Zombie))
         .map(|(pid, _)| pid.as_u32())
         .filter(|&pid| pid != own)
@@ -170,7 +175,8 @@ fn reap_leaderless(identity: &ProcessIdentity) -> Reaped {
         return Reaped::Gone;
     }
     // The number may have been given to a group of someone else's since.
-    let members: Vec<u32> = marked(&format!("{AGENT_MARK}=1"))
+    let mark = HashSet::from([format!("{AGENT_MARK}=1").into()]);
+    let members: Vec<u32> = marked(&mark)
         .into_iter()
         .filter(|&pid| super::process::unix_pid(pid).is_some_and(|p| getpgid(Some(p)) == Ok(group)))
         .collect();
@@ -190,6 +196,9 @@ fn reap_leaderless(_identity: &ProcessIdentity) -> Reaped {
 
 /// The variable that every agent, and every command of one, has set to `1`.
 pub const AGENT_MARK: &str = "SPECTASK_AGENT";
+
+/// The variable that names the work session for which a process was started.
+pub const SESSION_MARK: &str = "SPECTASK_SESSION";
 
 #[cfg(unix)]
 #[cfg(test)]
@@ -276,7 +285,7 @@ mod tests {
         let script = "echo; exec sleep 600";
         let (mut one, first, _) = run(script, &[("SPECTASK_TEST_MARK", &value)]);
         let (mut two, second, _) = run(script, &[("SPECTASK_TEST_MARK", "other")]);
-        assert_eq!(reap_marked("SPECTASK_TEST_MARK", &value), 1);
+        assert_eq!(reap_marked("SPECTASK_TEST_MARK", &[value]), 1);
         assert!(!is_alive(&first));
         assert!(is_alive(&second));
         two.kill().unwrap();

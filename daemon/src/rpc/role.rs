@@ -1,4 +1,5 @@
-//! Who is at the other end: a process that descends from an agent is an agent, whatever it says.
+//! Who is at the other end: a process that descends from an agent, or from the daemon itself as git
+//! hooks and the commands of a repository do, is an agent, whatever it says.
 
 use std::collections::HashSet;
 
@@ -53,10 +54,12 @@ pub(super) fn role_of(pid: Option<u32>, agents: &[ProcessRow]) -> Role {
             return Role::Agent;
         }
         match process.parent() {
-            // The daemon's own parent chain is of no interest.
-            Some(parent) if parent.as_u32() > 1 && parent.as_u32() != std::process::id() => {
-                at = parent;
+            // What the daemon starts, it starts for agents. In a container it may itself be the
+            // process that everything without a parent is given to.
+            Some(parent) if parent.as_u32() == std::process::id() && parent.as_u32() != 1 => {
+                return Role::Agent;
             }
+            Some(parent) if parent.as_u32() > 1 => at = parent,
             _ => return Role::Person,
         }
     }
@@ -102,17 +105,34 @@ mod tests {
         command.spawn().unwrap()
     }
 
+    /// A process that is no child of this one, which stands for the daemon here.
+    fn stranger() -> u32 {
+        let output = Command::new("sh")
+            .args(["-c", "sleep 60 >/dev/null & echo $!"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
     #[test]
     fn a_marked_process_and_a_child_of_an_agent_are_agents() {
         let mut marked = sleeper(true);
-        let mut plain = sleeper(false);
+        let mut child = sleeper(false);
+        let plain = stranger();
         assert_eq!(role_of(Some(marked.id()), &[]), Role::Agent);
-        assert_eq!(role_of(Some(plain.id()), &[]), Role::Person);
-        assert_eq!(role_of(Some(plain.id()), &[row(plain.id())]), Role::Agent);
+        assert_eq!(role_of(Some(child.id()), &[]), Role::Agent);
+        assert_eq!(role_of(Some(plain), &[]), Role::Person);
+        assert_eq!(role_of(Some(plain), &[row(plain)]), Role::Agent);
         assert_eq!(role_of(Some(u32::MAX / 2), &[]), Role::Agent);
-        for child in [&mut marked, &mut plain] {
+        for child in [&mut marked, &mut child] {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+        let killed = Command::new("kill").arg(plain.to_string()).status();
+        assert!(killed.unwrap().success());
     }
 }

@@ -119,7 +119,11 @@ pub(super) fn session(
         worktree: row.worktree.clone(),
         base: row.base.clone(),
         head: row.head.clone(),
-        merged: row.merged.clone(),
+        // Before the end it is only where the branch was meant to go.
+        merged: row
+            .merged
+            .clone()
+            .filter(|_| row.status == SessionStatus::Completed),
         verified: row.verified,
         verify_output: row.verify_output.clone(),
         waiting: match &row.waiting {

@@ -122,10 +122,10 @@ fn expected(ctx: &Shared, own: &SessionRow) -> Result<Vec<(String, Place)>, Halt
             let Some(branch) = session.branch.as_ref().filter(|_| session.id != own.id) else {
                 continue;
             };
-            let place = if ctx.is_running(&session.id) {
-                Place::Grows
-            } else {
-                Place::At(session.head.clone().or(session.base.clone()))
+            let place = match &session.head {
+                Some(head) if !ctx.is_running(&session.id) => Place::At(Some(head.clone())),
+                // Its agent works, or what it left was not taken yet.
+                _ => Place::Grows,
             };
             expected.push((format!("refs/heads/{branch}"), place));
         }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{command, context::Shared, halt::Halt, project::Project};
 use crate::{
+    agents::{AGENT_MARK, SESSION_MARK},
     repo::{CommitMessage, Repository},
     store::{ProjectRow, SessionRow, TaskRow, WorkRow},
     workflow::{NextPrompt, lookup::session_name, session},
@@ -92,8 +93,11 @@ impl<'a> Job<'a> {
             Some(format!("{step}: {}", commands.join(" && "))),
         );
         let limit = Duration::from_secs(self.ctx.config()?.command_limit);
-        let environment = self.ctx.environments.of(&self.task.project, &[]).await;
+        let mut environment = self.ctx.environments.of(&self.task.project, &[]).await;
         let redactor = self.ctx.redactor(&environment);
+        // They run what an agent wrote: they are no person, and they end with their session.
+        environment.insert(AGENT_MARK.into(), "1".into());
+        environment.insert(SESSION_MARK.into(), self.row.id.to_string());
         let mut ended =
             command::run_all(commands, folder, &environment, limit, self.cancel).await?;
         ended.output = redactor.text(&ended.output).into_owned();

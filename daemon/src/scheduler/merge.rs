@@ -8,10 +8,12 @@ use super::{
     context::git,
     halt::Halt,
     job::{Job, failed_verify},
+    tidy,
 };
 use crate::{
     repo::{Author, Merge, RepoError, Repository, WorktreeAt},
     spec,
+    store::SessionRow,
     workflow::{NextPrompt, session},
 };
 
@@ -28,13 +30,13 @@ pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
         return give_conflict(job).await.map(|()| false);
     }
     for _ in 0..TRIES {
-        let plan = plan(job).await?;
-        let (tip, commit) = match plan {
-            Plan::Contained { tip, done } => {
-                session::merged(&job.ctx.store, &job.row.id, tip, done).await?;
-                tidy(job).await;
-                return Ok(true);
-            }
+        let tip = tip(job).await?;
+        if let Some(done) = is_in(job, &tip).await? {
+            session::merged(&job.ctx.store, &job.row.id, tip, done).await?;
+            tidy(job).await;
+            return Ok(true);
+        }
+        let (tip, commit) = match plan(job, tip).await? {
             Plan::Conflict { paths } => return Err(conflict(job, paths).await?),
             Plan::Merged { tip, commit } => (tip, commit),
         };
@@ -64,60 +66,104 @@ pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
     )))
 }
 
-enum Plan {
-    /// It is in already: a crash came between the ref and the database.
-    Contained {
-        tip: String,
-        done: u32,
-    },
-    Merged {
-        tip: String,
-        commit: String,
-    },
-    Conflict {
-        paths: Vec<String>,
-    },
+/// Where the branch of the SpecTask stands.
+///
+/// # Errors
+/// When something else moved it so that it lost what was merged, or holds another specification or
+/// other ticks than the daemon put there: nothing is built on that.
+pub(super) async fn tip(job: &Job<'_>) -> Result<String, Halt> {
+    let branch = job.task.branch();
+    let at = branch.clone();
+    let tip = git(&job.repository, move |repository| {
+        repository
+            .branch_tip(&at)?
+            .ok_or_else(|| RepoError::UnknownRevision {
+                rev: at.clone(),
+                shallow: false,
+            })
+    })
+    .await?;
+    let store = &job.ctx.store;
+    let known = store.read(|read| read.task(&job.task.id))?;
+    let known = known.and_then(|task| task.tip).ok_or(Halt::Gone)?;
+    let sessions = store.read(|read| read.sessions(&job.task.id))?;
+    // A crash may have come between the ref and the database, in any session.
+    let meant = |session: &SessionRow| session.merged.as_ref() == Some(&tip);
+    if tip == known || sessions.iter().any(meant) {
+        return Ok(tip);
+    }
+    let (from, to) = (known.clone(), tip.clone());
+    let folder = format!("specs/{}", job.task.name());
+    let harmless = git(&job.repository, move |repository| {
+        Ok(repository.is_ancestor(&from, &to)?
+            && contents(repository, &from, &folder)? == contents(repository, &to, &folder)?)
+    })
+    .await?;
+    if harmless {
+        return Ok(tip);
+    }
+    let hint = format!(
+        "look at `git log {known}..{branch}`; `git branch --force {branch} {known}` puts it back, \
+         then `spectask retry`"
+    );
+    let text = format!(
+        "{branch} is not where it was left: something else moved it, and with it the specification, \
+         the ticks or what was merged"
+    );
+    Err(Halt::wait(WaitKind::Repository, text, Some(&hint)))
 }
 
-async fn plan(job: &Job<'_>) -> Result<Plan, Halt> {
-    let (branch, name) = (job.task.branch(), job.task.name());
+type Contents = Vec<(String, Option<Vec<u8>>)>;
+
+fn contents(repository: &Repository, commit: &str, folder: &str) -> Result<Contents, RepoError> {
+    let read = |path: String| {
+        let bytes = repository.read_file(commit, &path)?;
+        Ok((path, bytes))
+    };
+    let paths = repository.list_files(commit, folder)?;
+    paths.into_iter().map(read).collect()
+}
+
+/// How many tasks are done, when the session is in already: a crash came between the ref and the
+/// database. Told by the commit that was noted before the ref moved, which nobody else could make.
+async fn is_in(job: &Job<'_>, tip: &str) -> Result<Option<u32>, Halt> {
+    let Some(meant) = job.row.merged.clone() else {
+        return Ok(None);
+    };
+    let (tip, name) = (tip.to_owned(), job.task.name());
+    git(&job.repository, move |repository| {
+        if !repository.is_ancestor(&meant, &tip)? {
+            return Ok(None);
+        }
+        let tasks = tasks_md(repository, &name, &tip)?;
+        Ok(Some(spec::progress(&tasks).done))
+    })
+    .await
+}
+
+enum Plan {
+    Merged { tip: String, commit: String },
+    Conflict { paths: Vec<String> },
+}
+
+async fn plan(job: &Job<'_>, tip: String) -> Result<Plan, Halt> {
     let head = job.row.head.clone();
     let empty = job.row.accept_empty && job.row.head == job.row.base;
-    let number = job.work.as_ref().map(|work| work.number.clone());
     let subject = format!("Merge {}: {}", job.name(), job.title());
     let message = job.message(subject);
     git(&job.repository, move |repository| {
-        let tip = repository
-            .branch_tip(&branch)?
-            .ok_or_else(|| RepoError::UnknownRevision {
-                rev: branch.clone(),
-                shallow: false,
-            })?;
+        // Only the tick is missing, or not even that.
+        let nothing = || Plan::Merged {
+            commit: tip.clone(),
+            tip: tip.clone(),
+        };
         let Some(head) = head.filter(|_| !empty) else {
-            // Nothing to merge: only the tick is missing, or not even that.
-            let tasks = tasks_md(repository, &name, &tip)?;
-            let ticked = number
-                .as_deref()
-                .is_none_or(|number| is_ticked(&tasks, number));
-            return Ok(if ticked {
-                Plan::Contained {
-                    done: spec::progress(&tasks).done,
-                    tip,
-                }
-            } else {
-                Plan::Merged {
-                    commit: tip.clone(),
-                    tip,
-                }
-            });
+            return Ok(nothing());
         };
         Ok(
             match repository.merge(&tip, &head, &message, &Author::User)? {
                 Merge::Merged { commit, .. } => Plan::Merged { tip, commit },
-                Merge::AlreadyContained => {
-                    let done = spec::progress(&tasks_md(repository, &name, &tip)?).done;
-                    Plan::Contained { tip, done }
-                }
+                Merge::AlreadyContained => nothing(),
                 Merge::Conflict { paths } => Plan::Conflict { paths },
             },
         )
@@ -130,25 +176,55 @@ fn tasks_md(repository: &Repository, name: &str, commit: &str) -> Result<String,
     Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
 }
 
-fn is_ticked(tasks: &str, number: &str) -> bool {
-    spec::plan(tasks, "")
-        .unwrap_or_default()
-        .iter()
-        .any(|entry| entry.number == number && entry.ticked)
-}
-
 enum Put {
     Moved,
     Halt(Halt),
 }
 
+impl From<Halt> for Put {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
 /// Ticks the task on top of the merge and moves the branch there, by compare-and-swap.
 async fn put(job: &Job<'_>, tip: &str, merge: &str) -> Result<(String, u32), Put> {
-    let (branch, name) = (job.task.branch(), job.task.name());
-    let (tip, merge) = (tip.to_owned(), merge.to_owned());
+    let (commit, done) = tick(job, merge).await?;
+    note(job, Some(commit.clone())).await?;
+    let reference = format!("refs/heads/{}", job.task.branch());
+    let (expected, new) = (tip.to_owned(), commit.clone());
+    let moved = git(&job.repository, move |repository| {
+        match repository.update_ref(&reference, &new, Some(&expected), "merge a session", &[]) {
+            Ok(()) => Ok(true),
+            Err(RepoError::RefMoved { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
+    .await;
+    match moved {
+        Ok(true) => Ok((commit, done)),
+        Ok(false) => {
+            note(job, None).await?;
+            Err(Put::Moved)
+        }
+        Err(halt) => {
+            note(job, None).await?;
+            Err(Put::Halt(halt))
+        }
+    }
+}
+
+/// Notes where the branch is about to move, before it moves.
+async fn note(job: &Job<'_>, commit: Option<String>) -> Result<(), Halt> {
+    session::update(&job.ctx.store, &job.row.id, move |row| row.merged = commit).await?;
+    Ok(())
+}
+
+async fn tick(job: &Job<'_>, merge: &str) -> Result<(String, u32), Halt> {
+    let (name, merge) = (job.task.name(), merge.to_owned());
     let number = job.work.as_ref().map(|work| work.number.clone());
     let message = job.message(format!("Tick {}", job.title()));
-    let moved = git(&job.repository, move |repository| {
+    let made = git(&job.repository, move |repository| {
         let tasks = tasks_md(repository, &name, &merge)?;
         let ticked = match &number {
             Some(number) => spec::tick_task(&tasks, number, &spec::digest(&tasks)),
@@ -158,29 +234,16 @@ async fn put(job: &Job<'_>, tip: &str, merge: &str) -> Result<(String, u32), Put
             Ok(ticked) => ticked,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let path = format!("specs/{name}/tasks.md");
-        let commit = if ticked == tasks {
-            merge
-        } else {
-            let files = [(path, ticked.clone().into_bytes())];
-            repository.commit_files(&merge, &files, &message, &Author::User)?
-        };
-        let reference = format!("refs/heads/{branch}");
-        match repository.update_ref(&reference, &commit, Some(&tip), "merge a session", &[]) {
-            Ok(()) => Ok(Ok(Some((commit, spec::progress(&ticked).done)))),
-            Err(RepoError::RefMoved { .. }) => Ok(Ok(None)),
-            Err(error) => Err(error),
+        let done = spec::progress(&ticked).done;
+        if ticked == tasks {
+            return Ok(Ok((merge, done)));
         }
+        let files = [(format!("specs/{name}/tasks.md"), ticked.into_bytes())];
+        let commit = repository.commit_files(&merge, &files, &message, &Author::User)?;
+        Ok(Ok((commit, done)))
     })
-    .await;
-    match moved {
-        Ok(Ok(Some(done))) => Ok(done),
-        Ok(Ok(None)) => Err(Put::Moved),
-        Ok(Err(text)) => Err(Put::Halt(Halt::broken(format!(
-            "the task cannot be ticked: {text}"
-        )))),
-        Err(halt) => Err(Put::Halt(halt)),
-    }
+    .await?;
+    made.map_err(|text| Halt::broken(format!("the task cannot be ticked: {text}")))
 }
 
 /// Verifies a merged tree in the integration worktree, which is kept for the next merge.
@@ -227,17 +290,10 @@ async fn conflict(job: &Job<'_>, paths: Vec<String>) -> Result<Halt, Halt> {
 
 /// Starts the merge in the session's own worktree and asks its agent to resolve it.
 async fn give_conflict(job: &Job<'_>) -> Result<(), Halt> {
-    let branch = job.task.branch();
-    let worktree = job.worktree.clone();
-    let (tip, files) = git(&job.repository, move |repository| {
-        let tip = repository
-            .branch_tip(&branch)?
-            .ok_or_else(|| RepoError::UnknownRevision {
-                rev: branch.clone(),
-                shallow: false,
-            })?;
-        let files = repository.merge_into_worktree(&worktree, &tip)?;
-        Ok((tip, files))
+    let tip = tip(job).await?;
+    let (worktree, commit) = (job.worktree.clone(), tip.clone());
+    let files = git(&job.repository, move |repository| {
+        repository.merge_into_worktree(&worktree, &commit)
     })
     .await?;
     let next = (!files.is_empty()).then_some(NextPrompt::Resolve { files });
@@ -280,26 +336,11 @@ async fn bring_tip(job: &Job<'_>, tip: &str) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Removes the worktree of a merged session in parallel mode: its work is on two branches. What is
-/// not committed there is saved to a ref first.
+/// Removes the worktree of a merged session in parallel mode: its work is on two branches.
 async fn tidy(job: &Job<'_>) {
-    if job.task.mode == spectask_protocol::WorkMode::Simple {
-        return;
-    }
-    let worktree = job.worktree.clone();
-    let wip = format!("refs/spectask/wip/{}", job.name());
-    let copy = job.chores.copy.clone();
-    let removed = git(&job.repository, move |repository| {
-        repository.remove_worktree(&worktree, Some(&wip), &copy)
-    })
-    .await;
-    match removed {
-        Ok(_) => {
-            let gone = session::update(&job.ctx.store, &job.row.id, |row| row.worktree = None);
-            if let Err(error) = gone.await {
-                tracing::debug!(%error, "the removed worktree was not noted");
-            }
-        }
-        Err(_) => tracing::warn!(session = %job.name(), "a worktree could not be removed"),
+    let (copy, repository) = (&job.chores.copy, &job.repository);
+    if let Err(halt) = tidy::after(job.ctx, &job.task, &job.row, repository, copy).await {
+        let text = halt.waiting().map(|waiting| waiting.text);
+        tracing::warn!(session = %job.name(), ?text, "a worktree could not be removed");
     }
 }

@@ -22,6 +22,7 @@ mod prompts;
 mod queue;
 mod recovery;
 mod thread;
+mod tidy;
 mod transcript;
 mod worker;
 
@@ -30,4 +31,5 @@ pub use environment::Environments;
 pub use project::{FILE_NAME, Project, ProjectError, ProjectFile};
 pub use prompts::{PromptError, Prompts, Template};
 pub use queue::run;
-pub use recovery::recover;
+pub use recovery::{reap_strays, recover};
+pub use tidy::sweep;

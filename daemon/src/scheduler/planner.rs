@@ -16,6 +16,7 @@ use super::{
     halt::Halt,
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
+    tidy,
 };
 use crate::{
     agents::Root,
@@ -75,13 +76,7 @@ async fn drive(
             }
         }
         if collect(ctx, &task, &row, &worktree).await? {
-            let (repository, worktree) = (repository.clone(), worktree.clone());
-            git(&repository, move |repository| {
-                // Only the documents count, and they are kept: nothing here is worth saving.
-                discard(repository, &worktree)
-            })
-            .await?;
-            return Ok(());
+            return tidy::after(ctx, &task, &row, &repository, &[]).await;
         }
     }
 }
@@ -103,15 +98,6 @@ const fn is_planned(task: &TaskRow) -> bool {
         task.status,
         SpecTaskStatus::SpecGeneration | SpecTaskStatus::SpecRevision
     )
-}
-
-fn discard(repository: &Repository, worktree: &Path) -> Result<(), crate::repo::RepoError> {
-    let changed = repository.changes(worktree)?;
-    let head = repository.head_of(worktree)?.commit;
-    let paths: Vec<&str> = changed.iter().map(|change| change.path.as_str()).collect();
-    repository.restore(worktree, &paths, &head)?;
-    repository.remove_worktree(worktree, None, &[])?;
-    Ok(())
 }
 
 /// The planning worktree with the newest revision in it, a person's edits included.

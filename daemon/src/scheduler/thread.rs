@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use spectask_protocol::{SessionPhase, SessionStage, ThreadStatus, TurnStatus, WaitKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Shared, halt::Halt, observe::SessionObserver};
+use super::{context::Shared, halt::Halt, observe::SessionObserver, recovery};
 use crate::{
-    agents::{Agent, AgentError, SpawnSpec, StopReason},
+    agents::{Agent, AgentError, SESSION_MARK, SpawnSpec, StopReason},
     store::{SessionRow, TaskRow},
     workflow::{session, turn},
 };
@@ -20,6 +20,28 @@ pub(super) struct Thread {
     agent: Agent,
     acp_session: String,
     observer: Arc<SessionObserver>,
+}
+
+/// Why an agent does not serve a session.
+enum Unopened {
+    /// Its process ended before it was ready; another one may do better.
+    Ended(AgentError),
+    Halt(Halt),
+}
+
+impl From<Halt> for Unopened {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+impl From<AgentError> for Unopened {
+    fn from(error: AgentError) -> Self {
+        match error {
+            error @ AgentError::Exited { .. } => Self::Ended(error),
+            error => Self::Halt(error.into()),
+        }
+    }
 }
 
 /// What came of a turn.
@@ -38,7 +60,7 @@ impl Thread {
         task: &TaskRow,
         session: &SessionRow,
         worktree: &Path,
-    ) -> Result<Self, Halt> {
+    ) -> Result<Self, Unopened> {
         let base = ctx.environments.of(&task.project, &[]).await;
         let profile = ctx.profile(&session.agent, &base)?;
         let mut environment = ctx.environments.of(&task.project, &profile.env).await;
@@ -57,7 +79,7 @@ impl Thread {
             redactor,
         );
         let mut spec = SpawnSpec::new(profile, worktree, environment);
-        spec.extra_env = BTreeMap::from([("SPECTASK_SESSION".to_owned(), session.id.to_string())]);
+        spec.extra_env = BTreeMap::from([(SESSION_MARK.to_owned(), session.id.to_string())]);
         ctx.set_step(&session.id, Some("starting".into()));
         let agent = Agent::start(spec, Arc::<SessionObserver>::clone(&observer)).await?;
         let info = agent.info();
@@ -99,16 +121,18 @@ pub(super) async fn ask(
     (purpose, prompt): (&'static str, String),
     cancel: &CancellationToken,
 ) -> Result<Turned, Halt> {
-    let open = match thread.take() {
-        Some(open) if open.agent.is_alive() => open,
+    let opened = match thread.take() {
+        Some(open) if open.agent.is_alive() => Ok(open),
         _ => tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Halt::Gone),
-            opened = Thread::open(ctx, task, row, worktree) => match opened {
-                Ok(open) => open,
-                Err(halt) => return Err(halt),
-            },
+            opened = Thread::open(ctx, task, row, worktree) => opened,
         },
+    };
+    let open = match opened {
+        Ok(open) => open,
+        Err(Unopened::Ended(error)) => return ended_early(ctx, row, error, cancel).await,
+        Err(Unopened::Halt(halt)) => return Err(halt),
     };
     let number = turn::begin(&ctx.store, &row.id, purpose, open.acp_session.clone()).await?;
     ctx.set_step(&row.id, Some("waiting for the agent".into()));
@@ -150,6 +174,8 @@ pub(super) async fn ask(
                 session.thread = ThreadStatus::Disconnected;
             } else {
                 session.stage = SessionStage::Verify;
+                // There is one again when the result of this turn was committed.
+                session.head = None;
             }
         },
     )
@@ -161,13 +187,7 @@ pub(super) async fn ask(
     match step {
         Step::Done => Ok(Turned::Ended),
         Step::Gone => Err(Halt::Gone),
-        Step::Again if kept.crashes <= PATIENCE => {
-            let pause = Duration::from_millis(100 << kept.crashes.min(6));
-            tokio::select! {
-                () = cancel.cancelled() => Err(Halt::Gone),
-                () = tokio::time::sleep(pause) => Ok(Turned::Again),
-            }
-        }
+        Step::Again if kept.crashes <= PATIENCE => once_more(&kept, cancel).await,
         Step::Again => match answer {
             Err(error) => Err(error.into()),
             Ok(_) => Err(Halt::wait(
@@ -177,6 +197,30 @@ pub(super) async fn ask(
             )),
         },
         Step::Halt(halt) => Err(halt),
+    }
+}
+
+/// Counts an agent that ended before its first prompt like one that crashed in a turn.
+async fn ended_early(
+    ctx: &Shared,
+    row: &SessionRow,
+    error: AgentError,
+    cancel: &CancellationToken,
+) -> Result<Turned, Halt> {
+    tracing::warn!(session = %row.id, %error, "an agent ended while it started");
+    let kept = session::update(&ctx.store, &row.id, |session| session.crashes += 1).await?;
+    if kept.crashes > PATIENCE {
+        return Err(error.into());
+    }
+    once_more(&kept, cancel).await
+}
+
+/// The same again, after a pause that grows.
+async fn once_more(row: &SessionRow, cancel: &CancellationToken) -> Result<Turned, Halt> {
+    let pause = Duration::from_millis(100 << row.crashes.min(6));
+    tokio::select! {
+        () = cancel.cancelled() => Err(Halt::Gone),
+        () = tokio::time::sleep(pause) => Ok(Turned::Again),
     }
 }
 
@@ -286,6 +330,8 @@ pub(super) async fn settle(
     if let Some(thread) = thread {
         thread.close().await;
     }
+    // What an agent started and let go outlives it, and would move refs and files unseen.
+    recovery::reap_of(vec![row.id.to_string()]).await;
     if let Err(Halt::Workflow(error)) = &result {
         tracing::debug!(%error, session = %row.id, "the state was moved meanwhile");
         // Not to run hot where the database or a row stands against it.

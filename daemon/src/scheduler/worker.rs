@@ -52,10 +52,9 @@ async fn drive(
         match job.row.stage {
             SessionStage::Prepare => prepare(&job).await?,
             SessionStage::Turn => work_turn(&job, thread).await?,
-            SessionStage::Verify => {
-                take_work(&job).await?;
-                verify(&job).await?;
-            }
+            // Once only: what a verify that a crash cut left behind is not the agent's work.
+            SessionStage::Verify if job.row.head.is_none() => take_work(&job).await?,
+            SessionStage::Verify => verify(&job).await?,
             SessionStage::Merge => {
                 if merge::merge(&job).await? {
                     return Ok(());
@@ -78,38 +77,36 @@ async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
             job.row.slug
         ),
     };
-    let task_branch = job.task.branch();
-    let simple = job.task.mode == WorkMode::Simple;
-    let (path, name, known) = (job.worktree.clone(), branch.clone(), job.row.base.clone());
-    let copy = job.chores.copy.clone();
-    let root = PathBuf::from(&job.project.root);
-    let base = git(&job.repository, move |repository| {
-        let tip = repository.branch_tip(&task_branch)?.ok_or_else(|| {
-            crate::repo::RepoError::UnknownRevision {
-                rev: task_branch.clone(),
-                shallow: false,
-            }
-        })?;
-        // A session that was prepared before keeps the commit it started from.
-        let base = known.unwrap_or(tip);
-        let at = WorktreeAt::Branch {
-            name: name.clone(),
-            start: base.clone(),
-        };
-        if simple && path.exists() {
-            repository.switch_worktree(&path, &name, &base)?;
-        } else {
-            repository.add_worktree(&path, &at)?;
-        }
-        repository.copy_into(&root, &path, &copy)?;
-        Ok(base)
-    })
-    .await?;
+    // A session that was prepared before keeps the commit it started from.
+    let base = match &job.row.base {
+        Some(base) => base.clone(),
+        None => merge::tip(job).await?,
+    };
     let worktree = job.worktree.display().to_string();
+    let (name, start) = (branch.clone(), base.clone());
+    // Before git makes the branch, so that after a crash it is not taken for one that starts from
+    // what was merged since.
     session::update(&job.ctx.store, &job.row.id, move |row| {
         row.branch = Some(branch);
         row.worktree = Some(worktree);
         row.base = Some(base);
+    })
+    .await?;
+    let simple = job.task.mode == WorkMode::Simple;
+    let (path, copy) = (job.worktree.clone(), job.chores.copy.clone());
+    let root = PathBuf::from(&job.project.root);
+    git(&job.repository, move |repository| {
+        let at = WorktreeAt::Branch {
+            name: name.clone(),
+            start: start.clone(),
+        };
+        if simple && path.exists() {
+            repository.switch_worktree(&path, &name, &start)?;
+        } else {
+            repository.add_worktree(&path, &at)?;
+        }
+        repository.copy_into(&root, &path, &copy)?;
+        Ok(())
     })
     .await?;
     if !job.chores.setup.is_empty() {

@@ -251,7 +251,15 @@ impl Follower<'_> {
     async fn reconnect(&mut self, events: &mut Subscription<Event>) -> Result<(), CliError> {
         let start = Instant::now();
         loop {
-            if let Ok(Some(daemon)) = connect::connect_if_running(&self.ctx.paths).await {
+            let found = match connect::connect_if_running(&self.ctx.paths).await {
+                // One that was stopped takes its socket away and stays stopped; one that was killed
+                // cannot, and its work goes on.
+                Ok(None) if self.ctx.paths.socket().exists() => {
+                    connect::connect_or_start(&self.ctx.paths).await.ok()
+                }
+                other => other.ok().flatten(),
+            };
+            if let Some(daemon) = found {
                 self.daemon = daemon;
                 if let Ok(subscription) = self.subscribe().await {
                     *events = subscription;

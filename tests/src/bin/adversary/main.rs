@@ -160,6 +160,9 @@ fn plan(peer: &mut Peer, orders: &Orders, turn: &Turn) -> String {
     peer.write(&turn.document("requirements.md"), &requirements);
     peer.write(&turn.document("design.md"), &documents::design(&[]));
     peer.write(&turn.document("tasks.md"), &tasks);
+    if orders.has("early") {
+        tricks::play(peer, orders, turn);
+    }
     peer.say("Planned two tasks.");
     "end_turn".to_owned()
 }

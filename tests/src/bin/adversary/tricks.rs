@@ -7,10 +7,14 @@
 //!   that left its group.
 //! - `escape` writes and reads outside the root through the client.
 //! - `foreign-ref` moves branches that are not its own, and stashes.
+//! - `forge` ticks every box in a commit and moves the branch of the SpecTask there.
+//! - `roles` tries everything that only a person may do.
+//! - `check` makes the project's check try what only a person may do.
+//! - `linger` leaves a process that approves a second later and stays.
 //! - `flood` sends lines that are no frames, and frames that make no sense.
 //! - `hang` never answers, `exit` ends in the middle of the turn.
 //!
-//! Played elsewhere: `empty`, `stop=REASON`, `bad-plan`, `needs-auth`.
+//! Played elsewhere: `early` (plays in the planning turn too), `empty`, `stop=REASON`, `bad-plan`, `needs-auth`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +35,10 @@ pub(crate) fn play(peer: &mut Peer, orders: &Orders, turn: &Turn) {
             "approve" => approve(peer, orders, turn),
             "escape" => escape(peer, orders, turn),
             "foreign-ref" => foreign_ref(peer, turn),
+            "forge" => forge(peer, turn),
+            "roles" => roles(peer, orders, turn),
+            "check" => check(peer, orders, turn),
+            "linger" => linger(peer, orders, turn),
             "flood" => flood(peer),
             "hang" => hang(peer),
             "exit" => {
@@ -127,7 +135,7 @@ fn edit_specs(peer: &mut Peer, turn: &Turn) {
 }
 
 fn approve(peer: &mut Peer, orders: &Orders, turn: &Turn) {
-    let args = ["approve".to_owned(), turn.text("task")];
+    let args = ["approve".to_owned(), turn.text("task"), "--yes".to_owned()];
     let created = peer.request(
         "terminal/create",
         json!({"command": orders.spectask, "args": args, "cwd": turn.root, "outputByteLimit": 65536}),
@@ -242,6 +250,79 @@ fn foreign_ref(peer: &Peer, turn: &Turn) {
     let _ = fs::write(turn.root.join("stashed.txt"), "stashed\n");
     let outcome = git(turn, &["stash", "push", "--include-untracked"]);
     peer.log("foreign-ref", "stash", &outcome);
+}
+
+fn forge(peer: &Peer, turn: &Turn) {
+    let path = turn.document("tasks.md");
+    let ticked =
+        fs::read_to_string(&path).and_then(|text| fs::write(&path, text.replace("- [ ]", "- [x]")));
+    peer.log("forge", "ticked", &json!(format!("{ticked:?}")));
+    let message = "Everything is done";
+    let outcome = git(turn, &["commit", "--quiet", "--all", "--message", message]);
+    peer.log("forge", "committed", &outcome);
+    let name = format!("refs/heads/specs/{}", turn.text("task"));
+    peer.log("forge", "moved", &git(turn, &["update-ref", &name, "HEAD"]));
+}
+
+/// Commands that are for persons, for a task.
+fn decisions(task: &str) -> Vec<Vec<&str>> {
+    vec![
+        vec!["approve", task, "--yes"],
+        vec!["request-changes", task, "-m", "More"],
+        vec!["reject", task, "-m", "No", "--yes"],
+        vec!["retry", task],
+        vec!["cancel", task, "--yes"],
+        vec!["pause", task],
+        vec!["spawn", task, "More", "-m", "More of it"],
+        vec![
+            "permissions",
+            "answer",
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+            "allow",
+        ],
+        vec!["trust", "--yes"],
+        vec!["config", "set", "session_limit", "9"],
+        vec!["agents", "add", "mine", "--default", "--", "sh"],
+        vec!["new", "Something else", "--no-wait"],
+        vec!["daemon", "stop"],
+    ]
+}
+
+fn roles(peer: &Peer, orders: &Orders, turn: &Turn) {
+    for args in decisions(&turn.text("task")) {
+        let outcome = Command::new(&orders.spectask)
+            .args(&args)
+            .current_dir(&turn.root)
+            .output();
+        peer.log("roles", &args.join(" "), &shown(outcome));
+    }
+}
+
+fn check(peer: &mut Peer, orders: &Orders, turn: &Turn) {
+    let script = format!(
+        "'{}' config set session_limit 9 >/dev/null 2>&1\necho $? >> '{}'\n",
+        orders.spectask,
+        outside(orders, turn).join("check-said").display(),
+    );
+    let answer = peer.write_through_client(&turn.root.join("check.sh"), &script);
+    peer.log("check", "check.sh", &answer);
+}
+
+fn linger(peer: &Peer, orders: &Orders, turn: &Turn) {
+    let script = format!(
+        "sleep 1; '{}' approve {} --yes >/dev/null 2>&1; echo $? > '{}'; sleep 600",
+        orders.spectask,
+        turn.text("task"),
+        outside(orders, turn).join("linger-said").display(),
+    );
+    let outcome = Command::new("setsid")
+        .args(["--fork", "sh", "-c", &script])
+        .current_dir(&turn.root)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    peer.log("linger", "left", &json!(format!("{outcome:?}")));
 }
 
 fn flood(peer: &Peer) {
