@@ -22,3 +22,6 @@ pub mod rpc;
 // Floor 7: assembly, and commands for people.
 pub mod cli;
 pub mod daemon;
+
+#[cfg(test)]
+mod layers;

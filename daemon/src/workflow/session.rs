@@ -126,7 +126,20 @@ pub async fn activate(store: &Store, id: &WorkSessionId) -> Result<SessionRow, W
     store
         .write(move |write| {
             let (mut task, mut session) = load(write, &id)?;
-            if session.status != SessionStatus::Active {
+            if task.status.is_final() {
+                return Err(refused("work on", &task, "it has ended"));
+            }
+            if !matches!(
+                session.status,
+                SessionStatus::Pending | SessionStatus::Active
+            ) {
+                return Err(WorkflowError::SessionState {
+                    command: "work on",
+                    name: session_name(&task, &session),
+                    status: session.status,
+                });
+            }
+            if session.status == SessionStatus::Pending {
                 move_session(write, &mut session, SessionStatus::Active, None, None)?;
             }
             if let Some(work) = session.implementation_task {

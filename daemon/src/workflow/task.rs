@@ -266,6 +266,9 @@ fn cancel_session(write: &Write<'_>, session: &mut SessionRow) -> Result<(), Wor
 pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| match find_target(write, &name)? {
+            Target::Task(task) | Target::Session(task, _) if task.status.is_final() => Err(
+                refused("retry", &task, "it has ended: `spectask new` begins anew"),
+            ),
             Target::Task(mut task) => {
                 let mut again = 0;
                 for mut session in write.sessions(&task.id)? {
