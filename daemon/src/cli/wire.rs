@@ -1,6 +1,6 @@
 //! JSON-RPC over a WebSocket on the local socket.
 
-use std::{io, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use interprocess::local_socket::{
     GenericFilePath, ToFsName,
@@ -103,6 +103,7 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
         }
         // It stopped between the connection and the handshake.
         Err(WsHandshakeError::Io(error)) if nobody_listens(&error) => Ok(None),
+        Err(error) if cause(&error).is_some_and(nobody_listens) => Ok(None),
         Err(error) => Err(CliError::new(
             FailureKind::Unavailable,
             format!(
@@ -111,6 +112,16 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
             ),
         )
         .hint(format!("see {}", paths.log_file().display()))),
+    }
+}
+
+/// The error of the system behind an error.
+fn cause<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    loop {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.source()?;
     }
 }
 
