@@ -128,7 +128,7 @@ methods! {
     /// Answers a permission request.
     PermissionAnswer = "permission.answer", Person, PermissionAnswerParams => PermissionList;
     /// Lists agents that are configured or were found.
-    AgentListAll = "agent.list", Anyone, Empty => AgentList;
+    AgentListAll = "agent.list", Anyone, AgentListParams => AgentList;
     /// Adds an agent profile to the configuration.
     AgentAdd = "agent.add", Person, AgentAddParams => AgentList;
     /// Starts an agent, opens a session, ends it, and tells what it can do.

@@ -281,6 +281,14 @@ pub struct PermissionAnswerParams {
     pub option: Option<String>,
 }
 
+/// Lists agents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentListParams {
+    /// The person's environment, in whose PATH agents are looked for.
+    #[serde(default)]
+    pub environment: Environment,
+}
+
 /// Adds an agent profile to the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentAddParams {

@@ -2,5 +2,11 @@
 // Helpers of tests fail by panicking, like the tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(unix)]
+mod cli;
+#[cfg(unix)]
+mod common;
 mod job;
+#[cfg(unix)]
+mod lifecycle;
 mod real_agents;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::known::{EXAMPLE_PROGRAM, known};
+use super::known::{EXAMPLE_PROGRAM, known, own_program};
 use super::profile::Profile;
 use super::zed;
 
@@ -97,7 +97,7 @@ pub fn discover(
             });
         }
     }
-    if let (Some(example), Ok(executable)) = (known().last(), std::env::current_exe()) {
+    if let (Some(example), Some(executable)) = (known().last(), own_program()) {
         add(Found {
             profile: example.profile(),
             source: Source::BuiltIn,

@@ -1,5 +1,7 @@
 //! The agents SpecTask knows by name.
 
+use std::path::PathBuf;
+
 use super::profile::Profile;
 
 /// An agent SpecTask knows how to start.
@@ -102,4 +104,14 @@ pub(super) fn by_program(program: &str) -> Option<&'static Known> {
     known()
         .iter()
         .find(|known| known.argv.first() == Some(&stem))
+}
+/// The running executable. After an upgrade under a running daemon Linux calls it deleted, while a
+/// new one is at its place.
+pub(super) fn own_program() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let text = own.to_str()?;
+    match text.strip_suffix(" (deleted)").map(PathBuf::from) {
+        Some(replaced) if !own.exists() && replaced.exists() => Some(replaced),
+        _ => Some(own),
+    }
 }

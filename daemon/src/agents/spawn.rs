@@ -249,7 +249,7 @@ fn command(spec: &SpawnSpec) -> Result<Command, AgentError> {
 
 fn find_program(program: &str, spec: &SpawnSpec) -> Option<PathBuf> {
     if program == known::EXAMPLE_PROGRAM
-        && let Ok(own) = std::env::current_exe()
+        && let Some(own) = known::own_program()
         && own.exists()
     {
         return Some(own);

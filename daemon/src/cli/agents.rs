@@ -1,7 +1,7 @@
 //! `spectask agents`: list, add, test, login.
 
 use spectask_protocol::{
-    AgentAddParams, AgentList, AgentParams, AgentTestView, Empty,
+    AgentAddParams, AgentList, AgentListParams, AgentParams, AgentTestView,
     method::{AgentAdd, AgentListAll, AgentLogin, AgentTest},
 };
 
@@ -17,7 +17,14 @@ pub(super) async fn run(ctx: &Context, args: AgentsArgs) -> Result<Exit, CliErro
     let daemon = ctx.daemon().await?;
     match args.command {
         None | Some(AgentsCommand::List) => {
-            let list = daemon.call(AgentListAll, Empty {}).await?;
+            let list = daemon
+                .call(
+                    AgentListAll,
+                    AgentListParams {
+                        environment: environment(),
+                    },
+                )
+                .await?;
             ctx.show(&list, |sheet| agents(sheet, &list, ctx.width()))?;
             Ok(Exit::Good)
         }
@@ -77,10 +84,10 @@ fn agents(sheet: &mut Sheet, list: &AgentList, width: Option<usize>) {
         .agents
         .iter()
         .map(|agent| {
-            let (tone, state) = if agent.available {
-                (Tone::Good, "found")
-            } else {
-                (Tone::Faint, "not found")
+            let (tone, state) = match agent.source.as_str() {
+                _ if agent.available => (Tone::Good, "found"),
+                "known" => (Tone::Faint, "not found"),
+                _ => (Tone::Warn, "not usable"),
             };
             let default = if agent.default { "default" } else { "" };
             vec![

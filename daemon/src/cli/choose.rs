@@ -16,9 +16,15 @@ pub(super) struct Fit {
 }
 
 /// Any that is not over.
-pub(super) const OPEN: Fit = Fit {
+const OPEN: Fit = Fit {
     what: "is open",
     test: |task| !task.archived && !task.status.is_final(),
+};
+
+/// One that moves by itself.
+const MOVING: Fit = Fit {
+    what: "is at work",
+    test: |task| is_moving(task.status),
 };
 
 /// One whose documents wait for a decision.
@@ -36,12 +42,7 @@ pub(super) const WITH_BRANCH: Fit = Fit {
 /// One whose work can be brought home.
 pub(super) const FINISHABLE: Fit = Fit {
     what: "is ready to be finished",
-    test: |task| {
-        matches!(
-            task.status,
-            SpecTaskStatus::ImplementationReview | SpecTaskStatus::PullRequest
-        )
-    },
+    test: |task| task.status == SpecTaskStatus::ImplementationReview,
 };
 
 /// One that a person can start.
@@ -64,7 +65,7 @@ pub(super) const PAUSED: Fit = Fit {
 /// One that could be paused.
 pub(super) const RUNNING: Fit = Fit {
     what: "is at work",
-    test: |task| !task.paused && task.active > 0 || is_moving(task.status),
+    test: |task| !task.paused && (task.active > 0 || is_moving(task.status)),
 };
 
 /// One that failed or is stuck.
@@ -109,6 +110,28 @@ pub(super) async fn task(
     };
     let tasks = daemon.call(SpecTaskListAll, params).await?.tasks;
     let chosen = only(&tasks, fit)?;
+    ctx.note(&format!("SpecTask {}: {}", chosen.name, chosen.title));
+    Ok(chosen.id.clone().into())
+}
+
+/// The SpecTask that was named, or the only one that moves, or the only one that is open.
+///
+/// # Errors
+/// When none or several fit; says which.
+pub(super) async fn current(
+    ctx: &Context,
+    daemon: &Daemon,
+    named: Option<TaskRef>,
+) -> Result<TaskRef, CliError> {
+    if let Some(task) = named {
+        return Ok(task);
+    }
+    let params = ListParams {
+        cwd: Some(ctx.cwd()?),
+        archived: false,
+    };
+    let tasks = daemon.call(SpecTaskListAll, params).await?.tasks;
+    let chosen = only(&tasks, &MOVING).or_else(|_| only(&tasks, &OPEN))?;
     ctx.note(&format!("SpecTask {}: {}", chosen.name, chosen.title));
     Ok(chosen.id.clone().into())
 }

@@ -99,6 +99,9 @@ pub(super) async fn request_changes(
         (comment, lines) = comments::parse_template(&written).map_err(CliError::usage)?;
         if comment.is_none() && lines.is_empty() {
             ctx.note("You wrote nothing, so nothing was sent.");
+            if ctx.json {
+                ctx.print_json(&seen.task)?;
+            }
             return Ok(Exit::WaitsForPerson);
         }
     }
@@ -155,6 +158,9 @@ pub(super) async fn edit(ctx: &Context, args: EditArgs) -> Result<Exit, CliError
     let changed = edit_documents(ctx, &seen, wanted)?;
     if changed.is_empty() {
         ctx.note("You changed nothing.");
+        if ctx.json {
+            ctx.print_json(&seen)?;
+        }
         return Ok(Exit::Good);
     }
     let params = EditParams {

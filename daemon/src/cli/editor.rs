@@ -8,18 +8,22 @@ use super::{
     words,
 };
 
-/// Opens files in `$VISUAL` or `$EDITOR` and waits until it ends.
+/// Opens files in `$VISUAL` or `$EDITOR` and waits until it ends. As with git, an editor that is
+/// named is opened without a terminal too: it may be a script or have a window of its own.
 ///
 /// # Errors
 /// When nobody can edit here, or the editor cannot be started or fails.
 pub(super) fn open(ctx: &Context, files: &[&Path], instead: &str) -> Result<(), CliError> {
-    if !ctx.interactive {
-        return Err(CliError::usage("no editor can be opened here").hint(instead));
-    }
-    let line = ["VISUAL", "EDITOR"]
+    let named = ["VISUAL", "EDITOR"]
         .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|line| !line.trim().is_empty()))
-        .unwrap_or_else(|| if cfg!(windows) { "notepad" } else { "vi" }.to_owned());
+        .find_map(|name| env::var(name).ok().filter(|line| !line.trim().is_empty()));
+    let line = match named {
+        Some(line) => line,
+        None if ctx.interactive => if cfg!(windows) { "notepad" } else { "vi" }.to_owned(),
+        None => {
+            return Err(CliError::usage("no editor can be opened here").hint(instead));
+        }
+    };
     let mut command = words::split(&line);
     let program = if command.is_empty() {
         line.clone()

@@ -31,20 +31,68 @@ pub(super) async fn run(ctx: &Context, args: FinishArgs) -> Result<Exit, CliErro
         incomplete: args.incomplete,
     };
     let view = finisher.tell(FinishHow::Check).await?;
-    if args.merge {
-        finisher.merge(&view, args.into).await
-    } else if args.pr {
-        finisher.pull_request(&view, args).await
-    } else {
-        let view = finisher.tell(FinishHow::Keep).await?;
-        ctx.show(&view, |sheet| {
-            sheet
-                .put(Tone::Name, &view.name)
-                .plain(" is finished; its work stays on ")
-                .line(Tone::Name, &view.branch);
-        })?;
-        Ok(Exit::Good)
+    let how = match (args.merge, args.pr, args.keep) {
+        (true, ..) => FinishHow::Merge,
+        (_, true, _) => FinishHow::PullRequest,
+        (.., true) => FinishHow::Keep,
+        (false, false, false) => match ask(ctx, &view)? {
+            Some(how) => how,
+            None => return Ok(Exit::WaitsForPerson),
+        },
+    };
+    match how {
+        FinishHow::Merge => finisher.merge(&view, args.into).await,
+        FinishHow::PullRequest => finisher.pull_request(&view, args).await,
+        FinishHow::Keep | FinishHow::Check => finisher.keep().await,
     }
+}
+
+/// Asks a person how; none when nobody answers.
+fn ask(ctx: &Context, view: &SpecTaskView) -> Result<Option<FinishHow>, CliError> {
+    let name = &view.name;
+    let into = view
+        .target
+        .as_deref()
+        .unwrap_or("a branch that you name with --into");
+    let ways = [
+        (
+            format!("spectask finish {name} --merge"),
+            format!("merge {} into {into}", view.branch),
+        ),
+        (
+            format!("spectask finish {name} --pr"),
+            "push it and open a pull request".to_owned(),
+        ),
+        (
+            format!("spectask finish {name} --keep"),
+            "leave the branch as it is".to_owned(),
+        ),
+    ];
+    ctx.show(
+        &json!({ "ready": true, "commands": ways.each_ref().map(|(way, _)| way) }),
+        |sheet| {
+            sheet
+                .put(Tone::Name, name)
+                .line(Tone::Good, " can be finished");
+            for (command, what) in &ways {
+                sheet
+                    .plain("  ")
+                    .cell(Tone::Name, command, 46)
+                    .plain("  ")
+                    .line(Tone::Faint, what);
+            }
+        },
+    )?;
+    if !ctx.interactive {
+        return Ok(None);
+    }
+    let answer = ctx.ask("merge, pr, keep, or nothing to leave it: ")?;
+    Ok(match answer.as_str() {
+        "m" | "merge" => Some(FinishHow::Merge),
+        "p" | "pr" => Some(FinishHow::PullRequest),
+        "k" | "keep" => Some(FinishHow::Keep),
+        _ => None,
+    })
 }
 
 struct Finisher<'a> {
@@ -62,6 +110,17 @@ impl Finisher<'_> {
             incomplete: self.incomplete,
         };
         self.daemon.call(SpecTaskFinish, params).await
+    }
+
+    async fn keep(&self) -> Result<Exit, CliError> {
+        let view = self.tell(FinishHow::Keep).await?;
+        self.ctx.show(&view, |sheet| {
+            sheet
+                .put(Tone::Name, &view.name)
+                .plain(" is finished; its work stays on ")
+                .line(Tone::Name, &view.branch);
+        })?;
+        Ok(Exit::Good)
     }
 
     async fn merge(&self, view: &SpecTaskView, into: Option<String>) -> Result<Exit, CliError> {

@@ -43,6 +43,9 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
         command
             .args(["daemon", "run"])
             .current_dir(&paths.data_dir)
+            // An agent may have started this program; the daemon is nobody's session.
+            .env_remove("SPECTASK_AGENT")
+            .env_remove("SPECTASK_SESSION")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -61,14 +64,14 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
     match tokio::time::timeout(START_TIMEOUT, ready(&mut *child)).await {
         Ok(true) => Ok(()),
         Ok(false) => {
-            let status = child
-                .wait()
-                .await
-                .map(|status| status.to_string())
-                .unwrap_or_default();
+            let status = child.wait().await;
+            let why = match logged(paths, mark) {
+                text if text.is_empty() => status.map_or_else(|e| e.to_string(), |s| s.to_string()),
+                text => text,
+            };
             Err(CliError::new(
                 FailureKind::Unavailable,
-                format!("the daemon did not start ({status}){}", logged(paths, mark)),
+                format!("the daemon did not start: {why}"),
             )
             .hint(format!("the whole log: {}", log_path.display())))
         }
@@ -124,14 +127,9 @@ fn logged(paths: &Paths, mark: u64) -> String {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read().unwrap_or_default();
+    let text = text.lines().filter(|line| !line.trim().is_empty());
     let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.trim_start_matches("error: "))
         .collect();
-    let last = &lines[lines.len().saturating_sub(5)..];
-    if last.is_empty() {
-        String::new()
-    } else {
-        format!(":\n{}", last.join("\n"))
-    }
+    lines[lines.len().saturating_sub(5)..].join("\n")
 }

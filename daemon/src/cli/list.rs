@@ -124,16 +124,16 @@ mod tests {
             now,
         );
         insta::assert_snapshot!(sheet.into_text(), @r"
-        NAME         STATE      DONE  SESSIONS           AGE  TITLE
-        12-search    at work    3/12  2 active, 1 stuck  5m   Search with a tit…
-        7-user-auth  in review  -     -                  5m   Implement user au…
+        NAME         STATE      TASKS  SESSIONS           AGE  TITLE
+        12-search    at work    3/12   2 active, 1 stuck  5m   Search with a ti…
+        7-user-auth  in review  -      -                  5m   Implement user a…
         ");
         let mut sheet = Sheet::new(false);
         render(&mut sheet, &[work, review], true, None, now);
         insta::assert_snapshot!(sheet.into_text(), @r"
-        NAME         STATE      DONE  SESSIONS           AGE  PROJECT  TITLE
-        12-search    at work    3/12  2 active, 1 stuck  5m   shop     Search with a title that is much too long for a line ␛[2J
-        7-user-auth  in review  -     -                  5m   shop     Implement user authentication
+        NAME         STATE      TASKS  SESSIONS           AGE  PROJECT  TITLE
+        12-search    at work    3/12   2 active, 1 stuck  5m   shop     Search with a title that is much too long for a line ␛[2J
+        7-user-auth  in review  -      -                  5m   shop     Implement user authentication
         ");
     }
 }

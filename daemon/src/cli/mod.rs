@@ -1,10 +1,10 @@
 //! Commands for people: the only room that prints.
 //!
-//! [`main`] reads the command line ([`args`]), makes a [`context`] and runs one command. Commands talk
-//! to the daemon through the typed client over its local socket ([`connect`]), which is started when
-//! none answers ([`launch`]); `lint` needs none. What comes back is written on a [`sheet`], where all
+//! `main` reads the command line (`args`), makes a `context` and runs one command. Commands talk
+//! to the daemon through the typed client over its local socket (`connect`), which is started when
+//! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
-//! live ([`watch`]). Only [`finish`] touches the person's repository, on their behalf.
+//! live (`watch`). Only `finish` touches the person's repository, on their behalf.
 
 #![allow(
     clippy::print_stdout,
@@ -12,7 +12,6 @@
     reason = "commands for people print; no other room does"
 )]
 
-mod admin;
 mod agents;
 mod args;
 mod choose;
@@ -34,9 +33,11 @@ mod lint;
 mod list;
 mod new;
 mod pager;
+mod permissions;
 mod review;
 mod service;
 mod sessions;
+mod setup;
 mod sheet;
 mod show;
 mod table;
@@ -44,6 +45,7 @@ mod time;
 mod transcript;
 mod tree;
 mod watch;
+mod wire;
 mod wording;
 mod words;
 
@@ -142,14 +144,14 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Spawn(args) => control::spawn(ctx, args).await,
         Command::AcceptEmpty(args) => control::accept_empty(ctx, args).await,
         Command::Sessions(args) => sessions::run(ctx, args).await,
-        Command::Permissions(args) => admin::permissions(ctx, args).await,
+        Command::Permissions(args) => permissions::run(ctx, args).await,
         Command::Agents(args) => agents::run(ctx, args).await,
-        Command::Prompts(args) => admin::prompts(ctx, args).await,
-        Command::Trust(args) => admin::trust(ctx, args).await,
+        Command::Prompts(args) => setup::prompts(ctx, args).await,
+        Command::Trust(args) => setup::trust(ctx, args).await,
         Command::Diff(args) => diff::run(ctx, args).await,
         Command::Finish(args) => finish::run(ctx, args).await,
-        Command::Config(args) => admin::config(ctx, args).await,
-        Command::Doctor => admin::doctor(ctx).await,
+        Command::Config(args) => setup::config(ctx, args).await,
+        Command::Doctor => setup::doctor(ctx).await,
         Command::Daemon(args) => service::run(ctx, args.command).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Lint(_)

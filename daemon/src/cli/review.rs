@@ -1,7 +1,8 @@
 //! `spectask review`: what a person reads before they decide.
 
 use spectask_protocol::{
-    Decision, Document, DocumentKind, PlanWave, ReviewParams, ReviewView, method::ReviewGet,
+    Decision, Document, DocumentKind, PlanWave, ReviewParams, ReviewView, SpecTaskStatus,
+    method::ReviewGet,
 };
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     context::Context,
     error::{CliError, Exit},
     findings, pager,
-    sheet::{Sheet, Tone},
+    sheet::{Sheet, Tone, sanitize, wrap},
     show,
 };
 
@@ -46,20 +47,20 @@ pub(super) async fn run(ctx: &Context, args: ReviewArgs) -> Result<Exit, CliErro
         {
             // Somebody who redirects it wants the text and nothing else.
             if ctx.terminal {
-                document(&mut sheet, found);
+                document(&mut sheet, found, ctx.width());
             } else {
                 sheet.trusted(&found.text);
             }
         }
     } else {
-        render(&mut sheet, &review);
+        render(&mut sheet, &review, ctx.width());
     }
     pager::show(ctx, sheet, !args.no_pager)?;
     Ok(Exit::Good)
 }
 
 /// Writes everything: summary, findings, documents, what changed, the plan, what to do.
-fn render(sheet: &mut Sheet, review: &ReviewView) {
+fn render(sheet: &mut Sheet, review: &ReviewView, width: Option<usize>) {
     summary(sheet, review);
     if !review.findings.is_empty() {
         heading(sheet, "Findings");
@@ -67,7 +68,7 @@ fn render(sheet: &mut Sheet, review: &ReviewView) {
     }
     for found in &review.documents {
         heading(sheet, found.kind.file_name());
-        document(sheet, found);
+        document(sheet, found, width);
     }
     if !review.diff.is_empty() {
         heading(
@@ -78,6 +79,9 @@ fn render(sheet: &mut Sheet, review: &ReviewView) {
             ),
         );
         diff(sheet, &review.diff);
+    }
+    if review.task.status != SpecTaskStatus::SpecReview {
+        return;
     }
     let name = &review.task.name;
     show::next(
@@ -188,19 +192,24 @@ fn plan(sheet: &mut Sheet, waves: &[PlanWave]) {
 }
 
 /// Writes a document with line numbers, as `request-changes --line` takes them.
-fn document(sheet: &mut Sheet, document: &Document) {
-    let width = document.text.lines().count().to_string().len();
+fn document(sheet: &mut Sheet, document: &Document, width: Option<usize>) {
+    let column = document.text.lines().count().to_string().len();
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(column + 1).max(20));
     for (index, line) in document.text.lines().enumerate() {
-        let number = format!("{:>width$} ", index + 1);
         let tone = if line.starts_with('#') {
             Tone::Strong
         } else {
             Tone::Plain
         };
-        sheet
-            .put(Tone::Faint, &number)
-            .put(tone, &line.replace('\t', "    "))
-            .end();
+        let line = sanitize(line).replace('\t', "    ");
+        for (piece, text) in wrap(&line, room).iter().enumerate() {
+            let number = if piece == 0 {
+                format!("{:>column$} ", index + 1)
+            } else {
+                " ".repeat(column + 1)
+            };
+            sheet.put(Tone::Faint, &number).put(tone, text).end();
+        }
     }
 }
 
@@ -314,7 +323,7 @@ mod tests {
     #[test]
     fn nothing_in_a_document_is_hidden() {
         let mut sheet = Sheet::new(true);
-        render(&mut sheet, &example());
+        render(&mut sheet, &example(), None);
         let text = sheet.into_text();
         assert!(!text.contains("\u{1b}[8m"), "{text}");
         assert!(text.contains(" hidden"), "{text}");

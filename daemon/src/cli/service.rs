@@ -36,8 +36,7 @@ pub(super) fn run_here(ctx: &Context) -> Result<Exit, CliError> {
             Ok(()) => return Ok(Exit::Good),
             Err(DaemonError::Running(_)) if start.elapsed() < OTHER_READY => {}
             Err(error) => {
-                return Err(CliError::new(FailureKind::Unavailable, error.to_string())
-                    .hint(format!("see {}", ctx.paths.log_file().display())));
+                return Err(CliError::new(FailureKind::Unavailable, error.to_string()));
             }
         }
         let answers = super::block_on(async {

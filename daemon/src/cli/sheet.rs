@@ -216,6 +216,39 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// Breaks a harmless line into pieces of at most so many columns, at blanks where there are some;
+/// pieces after the first start where the line's own indent ends.
+pub(super) fn wrap(line: &str, width: usize) -> Vec<String> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let indent = if indent + 10 < width { indent } else { 0 };
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
+    let mut columns = 0;
+    let mut blank = None;
+    for char in line.chars() {
+        let wide = measure_text_width(char.encode_utf8(&mut [0; 4]));
+        if columns + wide > width && columns > indent {
+            let rest = match blank {
+                Some(at) => piece.split_off(at).trim_start_matches(' ').to_owned(),
+                None => String::new(),
+            };
+            pieces.push(piece.trim_end().to_owned());
+            piece = " ".repeat(indent) + &rest;
+            columns = measure_text_width(&piece);
+            blank = None;
+        }
+        if char == ' ' && columns > indent {
+            blank = Some(piece.len());
+        }
+        if !(char == ' ' && columns == indent && !pieces.is_empty()) {
+            piece.push(char);
+            columns += wide;
+        }
+    }
+    pieces.push(piece);
+    pieces
+}
+
 /// The JSON of a value, with those control characters escaped that JSON itself leaves alone.
 pub(super) fn json_text(value: &serde_json::Value, pretty: bool) -> String {
     let text = if pretty {
@@ -291,6 +324,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrapped_line_keeps_its_indent() {
+        assert_eq!(
+            wrap("  - one two three four", 14),
+            ["  - one two", "  three four"]
+        );
+        assert_eq!(wrap("short", 14), ["short"]);
+        assert_eq!(wrap("abcdefghijklmnop", 12), ["abcdefghijkl", "mnop"]);
+        assert_eq!(wrap("", 12), [""]);
+    }
+
+    #[test]
     fn only_the_sheet_colours() {
         let mut sheet = Sheet::new(true);
         sheet
@@ -311,6 +355,14 @@ mod tests {
             let json = json_text(&value, true);
             prop_assert!(!json.chars().any(|char| char != '\n' && is_harmful(char)));
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn wrapping_loses_no_character(text in "[a-z漢 ]{0,60}", width in 12usize..30) {
+            let pieces = wrap(&text, width);
+            prop_assert!(pieces.iter().all(|piece| measure_text_width(piece) <= width));
+            let dense = |text: &str| text.replace(' ', "");
+            prop_assert_eq!(dense(&pieces.concat()), dense(&text));
         }
 
         #[test]

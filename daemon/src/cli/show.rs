@@ -17,7 +17,7 @@ use super::{
 
 pub(super) async fn run(ctx: &Context, args: TaskArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let task = choose::task(ctx, &daemon, args.task, &choose::OPEN).await?;
+    let task = choose::current(ctx, &daemon, args.task).await?;
     let overview = daemon.call(SpecTaskGet, TaskParams { task }).await?;
     ctx.show(&overview, |sheet| {
         render(

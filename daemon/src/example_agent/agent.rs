@@ -258,6 +258,7 @@ async fn carry_out(turn: &mut Turn, brief: &Brief) -> Result<(), Stop> {
             comments,
         } => plan::revise(turn, plan, errors, comments).await,
         Brief::Work(brief) => work::work(turn, brief).await,
+        Brief::Resolve { files } => work::resolve(turn, files).await,
         Brief::Free { .. } => Ok(()),
     }
 }
@@ -268,6 +269,7 @@ fn introduction(continued: bool, brief: &Brief) -> String {
         Brief::Revise { .. } => "I revise the documents.",
         Brief::Work(work) if work.output.is_some() => "I look at a task that failed.",
         Brief::Work(_) => "I carry out one task of the approved plan.",
+        Brief::Resolve { .. } => "I resolve the conflicts of a merge.",
         Brief::Free { .. } => {
             "I can plan a small feature for any request, revise the plan after review comments, and \
              carry out its tasks by editing files through the client, all from prompts that \

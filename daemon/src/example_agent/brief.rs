@@ -23,6 +23,11 @@ pub(super) enum Brief {
     },
     /// Carry out one task of an approved plan.
     Work(WorkBrief),
+    /// Resolve the conflicts of a merge.
+    Resolve {
+        /// Paths relative to the session's root.
+        files: Vec<String>,
+    },
     /// Anything else; `problem` says why a block that was there could not be used.
     Free {
         /// `None` when the prompt has no block.
@@ -105,6 +110,11 @@ pub(super) fn read(prompt: &str) -> (bool, Brief) {
             }
             "implement" => return (continued, Brief::Work(work(&value, false))),
             "fix" => return (continued, Brief::Work(work(&value, true))),
+            "resolve" => {
+                let files = list(&value, "files").iter().filter_map(Value::as_str);
+                let files = files.map(str::to_owned).collect();
+                return (continued, Brief::Resolve { files });
+            }
             "free" => return (continued, Brief::Free { problem: None }),
             "continue" => {
                 continued = true;

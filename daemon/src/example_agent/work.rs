@@ -59,6 +59,41 @@ pub(super) async fn work(turn: &mut Turn, brief: &WorkBrief) -> Result<(), Stop>
     Ok(())
 }
 
+/// Resolves conflicts in the one way that needs no understanding: both sides stay, one after the
+/// other.
+pub(super) async fn resolve(turn: &mut Turn, paths: &[String]) -> Result<(), Stop> {
+    turn.set_plan(paths.iter().map(|path| format!("Resolve {path}")));
+    let mut report = Vec::new();
+    for path in paths.iter().filter(|path| text::is_safe_path(path)) {
+        report.push(match turn.read(path).await? {
+            Some(marked) => {
+                turn.write(path, &both_sides(&marked)).await?;
+                format!("\n- kept both sides of `{path}`")
+            }
+            None => format!("\n- left `{path}` as it is: it is not there"),
+        });
+        turn.step_done().await?;
+    }
+    turn.say(&format!("The conflicts are resolved:\n{}", report.concat()));
+    Ok(())
+}
+
+/// A file without its conflict markers; of the common ancestor, where git shows it, nothing stays.
+fn both_sides(marked: &str) -> String {
+    let mut kept = String::with_capacity(marked.len());
+    let mut in_ancestor = false;
+    for line in marked.split_inclusive('\n') {
+        match line.trim_end() {
+            "=======" => in_ancestor = false,
+            text if text.starts_with("||||||| ") => in_ancestor = true,
+            text if text.starts_with("<<<<<<< ") || text.starts_with(">>>>>>> ") => {}
+            _ if in_ancestor => {}
+            _ => kept.push_str(line),
+        }
+    }
+    kept
+}
+
 async fn write(turn: &mut Turn, path: &str, context: &Context) -> Result<String, Stop> {
     let existing = turn.peek(path).await?;
     Ok(match files::content(path, existing.as_deref(), context) {
@@ -121,4 +156,15 @@ fn last_line(output: &str) -> String {
         .map(|line| text::line(line, 200))
         .find(|line| !line.is_empty());
     last.unwrap_or_else(|| "(no output)".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_of_a_conflict_stay() {
+        let marked = "a\n<<<<<<< HEAD\nours\n||||||| base\nold\n=======\ntheirs\n>>>>>>> x\nz";
+        assert_eq!(both_sides(marked), "a\nours\ntheirs\nz");
+    }
 }

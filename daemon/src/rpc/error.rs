@@ -1,4 +1,8 @@
-//! Failures as JSON-RPC errors.
+//! Failures as JSON-RPC errors. The functions take errors by value, so that `map_err` names them.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "they are arguments of map_err"
+)]
 
 use std::{io, path::PathBuf};
 
@@ -33,7 +37,7 @@ pub(super) fn to_object(failure: &Failure) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(failure.kind.code(), failure.message.clone(), Some(failure))
 }
 
-pub(super) fn internal(error: impl ToString) -> Failure {
+pub(super) fn internal(error: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Internal, error.to_string())
 }
 
@@ -42,7 +46,14 @@ pub(super) fn store(error: StoreError) -> Failure {
 }
 
 pub(super) fn repository(error: RepoError) -> Failure {
-    Failure::new(FailureKind::InvalidState, error.to_string())
+    let kind = match &error {
+        RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
+            FailureKind::NotFound
+        }
+        RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => FailureKind::InvalidParams,
+        _ => FailureKind::InvalidState,
+    };
+    Failure::new(kind, error.to_string())
 }
 
 pub(super) fn config(error: ConfigError) -> Failure {

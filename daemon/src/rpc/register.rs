@@ -125,9 +125,8 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
                         return;
                     }
                 };
-                let sink = match pending.accept().await {
-                    Ok(sink) => sink,
-                    Err(_) => return,
+                let Ok(sink) = pending.accept().await else {
+                    return;
                 };
                 follow(&face.ctx.store, params, sink).await;
             },

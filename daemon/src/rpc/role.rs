@@ -75,7 +75,8 @@ fn group(_pid: u32) -> Option<u32> {
     None
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::process::{Child, Command, Stdio};
 

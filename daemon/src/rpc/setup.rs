@@ -3,9 +3,9 @@
 use std::{path::Path, sync::Arc, time::Instant};
 
 use spectask_protocol::{
-    AgentAddParams, AgentList, AgentName, AgentParams, AgentTestView, AgentView, AuthMethod,
-    ConfigParams, ConfigView, DoctorCheck, DoctorParams, DoctorReport, Empty, Environment, Failure,
-    FailureKind, PromptList, Role, TrustParams, TrustView,
+    AgentAddParams, AgentList, AgentListParams, AgentName, AgentParams, AgentTestView, AgentView,
+    AuthMethod, ConfigParams, ConfigView, DoctorCheck, DoctorParams, DoctorReport, Empty,
+    Environment, Failure, FailureKind, PromptList, Role, TrustParams, TrustView,
 };
 
 use super::{error, serve::Face};
@@ -20,11 +20,13 @@ use crate::{
 pub(super) async fn agents(
     face: Arc<Face>,
     _role: Role,
-    _params: Empty,
+    params: AgentListParams,
 ) -> Result<AgentList, Failure> {
     let config = face.ctx.config().map_err(error::config)?;
+    let mut environment = own_environment();
+    environment.extend(params.environment);
     Ok(AgentList {
-        agents: agent_views(&face, &config, &own_environment()),
+        agents: agent_views(&face, &config, &environment),
     })
 }
 
@@ -118,7 +120,7 @@ pub(super) async fn add_agent(
         params.default,
     )
     .map_err(error::config)?;
-    agents(face, role, Empty {}).await
+    agents(face, role, AgentListParams::default()).await
 }
 
 struct Quiet;

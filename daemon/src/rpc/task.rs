@@ -86,14 +86,25 @@ pub(super) async fn create(
         params.verify.clone(),
     );
     let (base, target, slug) = tokio::task::spawn_blocking(move || {
-        let head = repository.head()?;
+        // HEAD is that of the worktree the person stands in.
+        let head = if repository.is_bare() && repository.worktree() == repository.root() {
+            repository.head()?
+        } else {
+            repository.head_of(repository.worktree())?
+        };
         let target = match &base {
             Some(base) if repository.branch_tip(base)?.is_some() => Some(base.clone()),
             Some(_) => head.branch.clone(),
             None => head.branch.clone(),
         };
         let base = match &base {
-            Some(base) => repository.resolve(base)?,
+            Some(base) => {
+                let base = match base.strip_prefix("HEAD") {
+                    Some(rest) => format!("{}{rest}", head.commit),
+                    None => base.clone(),
+                };
+                repository.resolve(&base)?
+            }
             None => head.commit,
         };
         Ok::<_, repo::RepoError>((base, target, free_slug(&repository, wanted)?))
@@ -148,7 +159,17 @@ fn title(prompt: &str) -> String {
 /// The first words of a title that say something: names are typed.
 fn short_slug(title: &str) -> String {
     const LENGTH: usize = 24;
-    const FILLERS: &[&str] = &["a", "an", "the", "add", "implement", "create", "please", "to", "of"];
+    const FILLERS: &[&str] = &[
+        "a",
+        "an",
+        "the",
+        "add",
+        "implement",
+        "create",
+        "please",
+        "to",
+        "of",
+    ];
     let slug = repo::slug(title);
     let mut short = String::new();
     for word in slug.split('-').filter(|word| !FILLERS.contains(word)) {
@@ -160,7 +181,11 @@ fn short_slug(title: &str) -> String {
         }
         short.push_str(word);
     }
-    if short.is_empty() { slug } else { repo::slug(&short) }
+    if short.is_empty() {
+        slug
+    } else {
+        repo::slug(&short)
+    }
 }
 
 /// A slug that no branch of this repository has: another machine or an earlier database may have
@@ -235,6 +260,7 @@ pub(super) async fn start(
         .environments
         .bring(&task.project, params.environment);
     let task = task::start(&face.ctx.store, params.task).await?;
+    face.ctx.wake.notify_one();
     view::one_task(&face.ctx, &task)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use spectask_protocol::{
     Failure, FailureKind, ImplementationTaskView, PlanEntry, PlanWave, Progress, SessionStatus,
-    SpecTaskOverview, SpecTaskStatus, SpecTaskView, TurnView, WorkSessionView,
+    SpecTaskOverview, SpecTaskStatus, SpecTaskView, TurnView, WaitKind, Waiting, WorkSessionView,
 };
 
 use crate::{
@@ -122,7 +122,10 @@ pub(super) fn session(
         merged: row.merged.clone(),
         verified: row.verified,
         verify_output: row.verify_output.clone(),
-        waiting: row.waiting.clone(),
+        waiting: match &row.waiting {
+            None if row.status == SessionStatus::Active => question(read, row)?,
+            waiting => waiting.clone(),
+        },
         step: ctx.step(&row.id),
         claim: row.claim.clone(),
         thread: row.thread,
@@ -131,6 +134,20 @@ pub(super) fn session(
         started_at: row.started_at.map(time),
         ended_at: row.ended_at.map(time),
     })
+}
+
+/// What the agent of an active session asks a person: until the answer its turn stands still.
+fn question(read: &Read<'_>, row: &SessionRow) -> Result<Option<Waiting>, StoreError> {
+    let asked = read.open_permissions(Some(&row.task))?;
+    let asked = asked.into_iter().find(|asked| asked.session == row.id);
+    Ok(asked.map(|asked| Waiting {
+        kind: WaitKind::Permission,
+        text: asked.title,
+        hint: Some(format!(
+            "`spectask permissions answer {} allow`, or reject",
+            asked.id
+        )),
+    }))
 }
 
 pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview, Failure> {
@@ -189,11 +206,13 @@ fn next(task: &TaskRow, sessions: &[WorkSessionView], permissions: usize) -> Vec
     for session in sessions {
         if let Some(waiting) = &session.waiting {
             match waiting.kind {
-                spectask_protocol::WaitKind::NeedsAuth => {
+                // Named above; the session goes on by the answer.
+                WaitKind::Permission => continue,
+                WaitKind::NeedsAuth => {
                     next.push(format!("spectask agents login {}", session.agent));
                 }
-                spectask_protocol::WaitKind::Trust => next.push("spectask trust".to_owned()),
-                spectask_protocol::WaitKind::EmptyResult => {
+                WaitKind::Trust => next.push("spectask trust".to_owned()),
+                WaitKind::EmptyResult => {
                     next.push(format!("spectask accept-empty {}", session.name));
                 }
                 _ => {}

@@ -157,7 +157,8 @@ fn tail(text: &str) -> String {
     text[start..].to_owned()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -38,7 +38,7 @@ pub(super) async fn merge(job: &Job<'_>) -> Result<bool, Halt> {
             Plan::Conflict { paths } => return Err(conflict(job, paths).await?),
             Plan::Merged { tip, commit } => (tip, commit),
         };
-        if job.row.base.as_deref() != Some(tip.as_str()) && !job.verify.is_empty() {
+        if job.row.base.as_deref() != Some(tip.as_str()) && !job.chores.verify.is_empty() {
             let ended = verify_merged(job, &commit).await?;
             if !ended.passed {
                 let output = ended.output.clone();
@@ -192,7 +192,7 @@ async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::En
             commit: commit.to_owned(),
         },
     );
-    let (root, copy) = (job.project.root.clone(), job.copy.clone());
+    let (root, copy) = (job.project.root.clone(), job.chores.copy.clone());
     git(&job.repository, move |repository| {
         // What verify left there is no one's work.
         repository.remove_worktree(&path, Some("refs/spectask/wip/integration"), &[])?;
@@ -201,7 +201,13 @@ async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::En
         Ok(())
     })
     .await?;
-    let commands: Vec<String> = job.setup.iter().chain(&job.verify).cloned().collect();
+    let commands: Vec<String> = job
+        .chores
+        .setup
+        .iter()
+        .chain(&job.chores.verify)
+        .cloned()
+        .collect();
     job.run(&commands, &folder, "verify the merged tree").await
 }
 
@@ -212,7 +218,7 @@ async fn conflict(job: &Job<'_>, paths: Vec<String>) -> Result<Halt, Halt> {
     );
     let next = NextPrompt::Resolve { files: paths };
     session::update(&job.ctx.store, &job.row.id, move |row| {
-        row.next_prompt = next.to_text()
+        row.next_prompt = next.to_text();
     })
     .await?;
     let hint = "`spectask retry` gives the conflict to this session's agent to resolve";
@@ -282,7 +288,7 @@ async fn tidy(job: &Job<'_>) {
     }
     let worktree = job.worktree.clone();
     let wip = format!("refs/spectask/wip/{}", job.name());
-    let copy = job.copy.clone();
+    let copy = job.chores.copy.clone();
     let removed = git(&job.repository, move |repository| {
         repository.remove_worktree(&worktree, Some(&wip), &copy)
     })

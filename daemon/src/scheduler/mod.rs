@@ -3,7 +3,7 @@
 //! [`run`] is level-triggered: woken by a commit, it reads the state and starts what is due.
 //! `planner` drives planning sessions, `worker` work sessions (prepare, turn, verify, merge),
 //! `merge` the merge queue, `documents` the commit of what was approved. `thread` talks to the
-//! session's agent, `observe` watches it, `briefing` and `prompts` say what it is told. All share a
+//! session's agent, `observe` watches it, `foreign` sees what it moved, `briefing` and `prompts` say what it is told. All share a
 //! [`Context`]. [`recover`] cleans up after a crash before the loop begins.
 
 mod briefing;
@@ -11,6 +11,7 @@ mod command;
 mod context;
 mod documents;
 mod environment;
+mod foreign;
 mod halt;
 mod merge;
 mod observe;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     briefing::Briefing,
     context::{Shared, git},
+    foreign,
     halt::Halt,
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
@@ -23,7 +24,6 @@ use crate::{
     workflow::{
         review::{DOCUMENT_LIMIT, DocumentTexts, count},
         session::{self, NextPrompt},
-        turn,
     },
 };
 
@@ -68,7 +68,7 @@ async fn drive(
             let prompt = briefing.next()?;
             let before = git(&repository, Repository::snapshot).await?;
             let turned = ask(ctx, thread, &task, &row, &worktree, prompt, cancel).await;
-            report_foreign(ctx, &repository, &task, &row, &before).await?;
+            foreign::report(ctx, &repository, &task, &row, &before).await?;
             match turned? {
                 Turned::Again | Turned::Ended => continue,
             }
@@ -83,72 +83,6 @@ async fn drive(
             return Ok(());
         }
     }
-}
-
-/// What is not allowed to move while an agent works, and moved.
-pub(super) async fn report_foreign(
-    ctx: &Shared,
-    repository: &Repository,
-    task: &TaskRow,
-    row: &SessionRow,
-    before: &crate::repo::RefSnapshot,
-) -> Result<(), Halt> {
-    let after = git(repository, Repository::snapshot).await?;
-    let expected = expected_refs(ctx, row)?;
-    let changes = before.foreign_changes(&after, &|name| {
-        name.starts_with("refs/spectask/")
-            || name.starts_with("refs/remotes/")
-            || Some(name)
-                == row
-                    .branch
-                    .as_deref()
-                    .map(|b| format!("refs/heads/{b}"))
-                    .as_deref()
-    });
-    for change in changes {
-        // The daemon's own work in other sessions moves their branches meanwhile.
-        if let Some(known) = expected.iter().find(|(name, _)| *name == change.name)
-            && (known.1.is_none() || known.1 == change.after)
-        {
-            continue;
-        }
-        let short = |commit: &Option<String>| match commit {
-            Some(commit) => commit.chars().take(12).collect::<String>(),
-            None => "nothing".to_owned(),
-        };
-        let text = format!(
-            "while the agent of {} worked, {} went from {} to {}",
-            crate::workflow::lookup::session_name(task, row),
-            change.name,
-            short(&change.before),
-            short(&change.after),
-        );
-        turn::incident(&ctx.store, &task.id, &row.id, "foreign_ref", text).await?;
-    }
-    Ok(())
-}
-
-/// Refs that the daemon itself moves, with where they should be; none: an agent's branch in work.
-fn expected_refs(ctx: &Shared, own: &SessionRow) -> Result<Vec<(String, Option<String>)>, Halt> {
-    let mut expected = Vec::new();
-    let tasks = ctx.store.read(|read| read.open_tasks())?;
-    for task in tasks {
-        expected.push((format!("refs/heads/{}", task.branch()), task.tip.clone()));
-        for session in ctx.store.read(|read| read.sessions(&task.id))? {
-            if session.id == own.id {
-                continue;
-            }
-            if let Some(branch) = &session.branch {
-                let at = if ctx.is_running(&session.id) {
-                    None
-                } else {
-                    session.head.clone()
-                };
-                expected.push((format!("refs/heads/{branch}"), at));
-            }
-        }
-    }
-    Ok(expected)
 }
 
 fn load(ctx: &Shared, row: &SessionRow) -> Result<(TaskRow, SessionRow), Halt> {
@@ -195,7 +129,7 @@ async fn prepare(
     .await?;
     let kept = worktree.display().to_string();
     session::update(&ctx.store, &row.id, move |session| {
-        session.worktree = Some(kept)
+        session.worktree = Some(kept);
     })
     .await?;
     if row.stage != SessionStage::Prepare {

@@ -18,7 +18,16 @@ pub async fn recover(ctx: &Shared) -> Result<(), WorkflowError> {
             start_time: process.start_time,
             group: process.process_group,
         };
-        let reaped = tokio::task::spawn_blocking(move || agents::reap(&identity)).await;
+        let session = process.session.clone();
+        let reaped = tokio::task::spawn_blocking(move || {
+            let reaped = agents::reap(&identity);
+            // What left the group still carries the mark.
+            if let Some(session) = session {
+                agents::reap_marked("SPECTASK_SESSION", session.as_str());
+            }
+            reaped
+        })
+        .await;
         match reaped {
             Ok(Reaped::Killed) => {
                 tracing::info!(pid = process.pid, agent = %process.agent, "an orphaned agent was ended");

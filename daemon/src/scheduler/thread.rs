@@ -286,6 +286,11 @@ pub(super) async fn settle(
     if let Some(thread) = thread {
         thread.close().await;
     }
+    if let Err(Halt::Workflow(error)) = &result {
+        tracing::debug!(%error, session = %row.id, "the state was moved meanwhile");
+        // Not to run hot where the database or a row stands against it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     if let Err(halt) = result
         && let Some(waiting) = halt.waiting()
         && let Err(error) = session::stop(&ctx.store, &row.id, waiting).await

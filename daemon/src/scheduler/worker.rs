@@ -12,9 +12,9 @@ use super::{
     briefing::Briefing,
     command,
     context::{Shared, git},
+    foreign,
     halt::Halt,
     merge,
-    planner::report_foreign,
     project::Project,
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
@@ -51,11 +51,7 @@ pub(super) struct Job<'a> {
     pub(super) project: ProjectRow,
     pub(super) repository: Repository,
     pub(super) worktree: PathBuf,
-    /// Commands that decide whether the work counts.
-    pub(super) verify: Vec<String>,
-    /// Untracked files that are copied in.
-    pub(super) copy: Vec<String>,
-    pub(super) setup: Vec<String>,
+    pub(super) chores: Chores,
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -76,7 +72,7 @@ impl<'a> Job<'a> {
         };
         let (project, repository) = ctx.repository(&task)?;
         let file = ctx.project_file(&project)?;
-        let (verify, copy, setup) = trusted(&task, file)?;
+        let chores = Chores::trusted(&task, file)?;
         let worktree = ctx.worktree_of(&task, &row);
         Ok(Self {
             ctx,
@@ -86,9 +82,7 @@ impl<'a> Job<'a> {
             project,
             repository,
             worktree,
-            verify,
-            copy,
-            setup,
+            chores,
             cancel,
         })
     }
@@ -137,23 +131,36 @@ impl<'a> Job<'a> {
     }
 }
 
-/// A repository's commands, or the person's own; none runs that a person did not trust.
-fn trusted(
-    task: &TaskRow,
-    project: Project,
-) -> Result<(Vec<String>, Vec<String>, Vec<String>), Halt> {
-    if !project.trusted {
-        return Err(Halt::wait(
-            WaitKind::Trust,
-            "the repository's .spectask.toml has commands that nobody trusted yet, or it changed",
-            Some("`spectask trust` shows them and asks; then `spectask retry`"),
-        ));
+/// What a repository asks for around the agent's work.
+pub(super) struct Chores {
+    /// Commands that decide whether the work counts.
+    pub(super) verify: Vec<String>,
+    /// Untracked files that are copied in.
+    pub(super) copy: Vec<String>,
+    /// Commands that run in a new worktree.
+    pub(super) setup: Vec<String>,
+}
+
+impl Chores {
+    /// The repository's, or the person's own verify; none runs that a person did not trust.
+    fn trusted(task: &TaskRow, project: Project) -> Result<Self, Halt> {
+        if !project.trusted {
+            return Err(Halt::wait(
+                WaitKind::Trust,
+                "the repository's .spectask.toml has commands that nobody trusted yet, or it changed",
+                Some("`spectask trust` shows them and asks; then `spectask retry`"),
+            ));
+        }
+        let verify = match &task.verify {
+            Some(command) => vec![command.clone()],
+            None => project.file.verify,
+        };
+        Ok(Self {
+            verify,
+            copy: project.file.copy,
+            setup: project.file.setup,
+        })
     }
-    let verify = match &task.verify {
-        Some(command) => vec![command.clone()],
-        None => project.file.verify,
-    };
-    Ok((verify, project.file.copy, project.file.setup))
 }
 
 async fn drive(
@@ -201,7 +208,7 @@ async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
     let task_branch = job.task.branch();
     let simple = job.task.mode == WorkMode::Simple;
     let (path, name, known) = (job.worktree.clone(), branch.clone(), job.row.base.clone());
-    let copy = job.copy.clone();
+    let copy = job.chores.copy.clone();
     let root = PathBuf::from(&job.project.root);
     let base = git(&job.repository, move |repository| {
         let tip = repository.branch_tip(&task_branch)?.ok_or_else(|| {
@@ -232,8 +239,8 @@ async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
         row.base = Some(base);
     })
     .await?;
-    if !job.setup.is_empty() {
-        let ended = job.run(&job.setup, &job.worktree, "setup").await?;
+    if !job.chores.setup.is_empty() {
+        let ended = job.run(&job.chores.setup, &job.worktree, "setup").await?;
         if !ended.passed {
             return Err(Halt::wait(
                 WaitKind::Repository,
@@ -265,7 +272,7 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
         session: &job.row,
         root: &job.worktree,
         steering,
-        verify: &job.verify,
+        verify: &job.chores.verify,
     };
     let prompt = briefing.next()?;
     let before = git(&job.repository, Repository::snapshot).await?;
@@ -279,7 +286,7 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
         job.cancel,
     )
     .await;
-    report_foreign(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
+    foreign::report(job.ctx, &job.repository, &job.task, &job.row, &before).await?;
     match turned? {
         Turned::Again | Turned::Ended => Ok(()),
     }
@@ -296,8 +303,8 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
     let folder = format!("specs/{}", job.task.name());
     let message = job.message(job.title());
     let (worktree, from) = (job.worktree.clone(), base.clone());
-    let (root, copy) = (PathBuf::from(&job.project.root), job.copy.clone());
-    let resolving = matches!(NextPrompt::of(&job.row), Some(NextPrompt::Resolve { .. }));
+    let (root, copy) = (PathBuf::from(&job.project.root), job.chores.copy.clone());
+    let resolving = NextPrompt::of(&job.row).is_some_and(|next| next.resolves());
     let taken = git(&job.repository, move |repository| {
         let restored = repository.restore(&worktree, &[folder.as_str()], &from)?;
         let marked = if resolving {
@@ -383,8 +390,8 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
 
 /// Runs the verify commands; a failure goes back to the agent.
 async fn verify(job: &Job<'_>) -> Result<(), Halt> {
-    if !job.verify.is_empty() {
-        let ended = job.run(&job.verify, &job.worktree, "verify").await?;
+    if !job.chores.verify.is_empty() {
+        let ended = job.run(&job.chores.verify, &job.worktree, "verify").await?;
         let passed = ended.passed;
         let row =
             session::verified(&job.ctx.store, &job.row.id, passed, ended.output.clone()).await?;

@@ -136,12 +136,7 @@ async fn changes_that_come_together_are_all_kept() {
     for change in changes.collect::<Vec<_>>() {
         change.await.unwrap().unwrap();
     }
-    assert_eq!(
-        store
-            .read::<u64, StoreError>(|read| read.last_event())
-            .unwrap(),
-        200
-    );
+    assert_eq!(store.read(|read| read.last_event()).unwrap(), 200);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ pub enum Target {
     /// The whole SpecTask.
     Task(TaskRow),
     /// One session and its SpecTask.
-    Session(TaskRow, SessionRow),
+    Session(TaskRow, Box<SessionRow>),
 }
 
 /// The SpecTask that a person named.
@@ -31,7 +31,7 @@ pub fn find_task(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, WorkflowErr
 /// When there is none of that name.
 pub fn find_target(read: &Read<'_>, name: &SessionRef) -> Result<Target, WorkflowError> {
     if let Some(session) = session_named(read, name.as_str())? {
-        return Ok(Target::Session(task_of(read, &session)?, session));
+        return Ok(Target::Session(task_of(read, &session)?, Box::new(session)));
     }
     task_named(read, name.as_str())?
         .map(Target::Task)

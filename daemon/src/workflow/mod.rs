@@ -11,6 +11,8 @@ pub mod machine;
 pub mod review;
 pub mod session;
 pub mod task;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 
 pub use error::WorkflowError;

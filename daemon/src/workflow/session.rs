@@ -66,6 +66,16 @@ impl NextPrompt {
         }
     }
 
+    /// Whether its turn resolves a conflict, perhaps after an interruption.
+    #[must_use]
+    pub fn resolves(&self) -> bool {
+        match self {
+            Self::Resolve { .. } => true,
+            Self::Continue { before, .. } => before.as_deref().is_some_and(Self::resolves),
+            _ => false,
+        }
+    }
+
     /// The kept prompt of a session.
     #[must_use]
     pub fn of(session: &SessionRow) -> Option<Self> {
@@ -116,7 +126,20 @@ pub async fn activate(store: &Store, id: &WorkSessionId) -> Result<SessionRow, W
     store
         .write(move |write| {
             let (mut task, mut session) = load(write, &id)?;
-            if session.status != SessionStatus::Active {
+            if task.status.is_final() {
+                return Err(refused("work on", &task, "it has ended"));
+            }
+            if !matches!(
+                session.status,
+                SessionStatus::Pending | SessionStatus::Active
+            ) {
+                return Err(WorkflowError::SessionState {
+                    command: "work on",
+                    name: session_name(&task, &session),
+                    status: session.status,
+                });
+            }
+            if session.status == SessionStatus::Pending {
                 move_session(write, &mut session, SessionStatus::Active, None, None)?;
             }
             if let Some(work) = session.implementation_task {
@@ -269,7 +292,10 @@ pub(super) fn reopen_with(
     session.next_prompt = next.and_then(NextPrompt::to_text);
     session.stage = stage;
     (session.crashes, session.fixes, session.rounds) = (0, 0, 0);
-    session.accept_empty = false;
+    if matches!(stage, SessionStage::Prepare | SessionStage::Turn) {
+        // Was said about a result that is about to be another.
+        session.accept_empty = false;
+    }
     session.thread = ThreadStatus::Disconnected;
     if session.status == SessionStatus::Cancelled {
         // The machine has no way back from there; what a person tries again has a new life.

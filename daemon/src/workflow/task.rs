@@ -125,8 +125,6 @@ pub async fn start(store: &Store, name: TaskRef) -> Result<TaskRow, WorkflowErro
                 SpecTaskStatus::SpecApproved | SpecTaskStatus::QueuedImplementation => {
                     task.start_requested = true;
                     write.update_task(&task)?;
-                    // Wakes the scheduler: its queue looks at events, not at flags.
-                    write.emit(Some(&task.id), None, &EventKind::TaskPaused { paused: task.paused })?;
                 }
                 SpecTaskStatus::SpecReview => {
                     return Err(refused(
@@ -268,6 +266,9 @@ fn cancel_session(write: &Write<'_>, session: &mut SessionRow) -> Result<(), Wor
 pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| match find_target(write, &name)? {
+            Target::Task(task) | Target::Session(task, _) if task.status.is_final() => Err(
+                refused("retry", &task, "it has ended: `spectask new` begins anew"),
+            ),
             Target::Task(mut task) => {
                 let mut again = 0;
                 for mut session in write.sessions(&task.id)? {

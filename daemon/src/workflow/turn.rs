@@ -40,14 +40,21 @@ pub async fn process_started(
 ) -> Result<i64, WorkflowError> {
     store
         .write(move |write| {
-            let row =
-                write.insert_process(session.as_ref(), &agent, process.pid, process.start_time, process.group)?;
+            let row = write.insert_process(
+                session.as_ref(),
+                &agent,
+                process.pid,
+                process.start_time,
+                process.group,
+            )?;
             if let Some(id) = session.as_ref().filter(|_| process.is_agent) {
                 let mut row = write.session(id)?.ok_or_else(|| missing(id))?;
                 row.generation += 1;
                 write.update_session(&row)?;
-                let event =
-                    EventKind::AgentStarted { agent: agent.to_string(), pid: process.pid };
+                let event = EventKind::AgentStarted {
+                    agent: agent.to_string(),
+                    pid: process.pid,
+                };
                 write.emit(Some(&row.task), Some(id), &event)?;
             }
             Ok(row)

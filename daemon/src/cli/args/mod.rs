@@ -21,7 +21,6 @@ use super::error::EXIT_CODES;
 #[command(
     name = "spectask",
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     after_help = EXIT_CODES,
     max_term_width = 100
@@ -39,8 +38,10 @@ pub(super) struct Global {
     /// Print JSON instead of text
     #[arg(long, global = true, help_heading = "Global options")]
     pub(super) json: bool,
-    /// When to use colours
+    /// When to use colours: auto, always or never
     #[arg(
+        hide_possible_values = true,
+        hide_default_value = true,
         long,
         global = true,
         value_name = "WHEN",

@@ -44,7 +44,7 @@ pub(in crate::cli) struct NewArgs {
     #[arg(long)]
     pub(in crate::cli) mode: Option<Mode>,
     /// How many sessions may run at a time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub(in crate::cli) limit: Option<u32>,
     /// The commit or branch everything starts from
     #[arg(long, value_name = "REV")]
@@ -311,7 +311,7 @@ pub(in crate::cli) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("how").required(true))]
+#[command(group = ArgGroup::new("how"))]
 pub(in crate::cli) struct FinishArgs {
     /// The SpecTask: its name or number; may be left out where only one fits
     pub(in crate::cli) task: Option<TaskRef>,

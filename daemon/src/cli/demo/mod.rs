@@ -15,13 +15,12 @@ use spectask_protocol::{
 };
 
 use super::{
-    admin,
     args::DemoArgs,
     connect::Daemon,
     context::{Context, environment, utf8},
     diff,
     error::{CliError, Exit},
-    findings, review,
+    findings, review, setup,
     sheet::{Sheet, Tone},
     show,
     watch::{self, Goal, Plan},
@@ -191,7 +190,7 @@ async fn trust(stage: &Stage<'_>, daemon: &Daemon, dir: &Path) -> Result<(), Cli
         );
     })?;
     stage.command("spectask trust --yes")?;
-    stage.show(|sheet| admin::trust_text(sheet, &view))
+    stage.show(|sheet| setup::trust_text(sheet, &view))
 }
 
 async fn create(daemon: &Daemon, dir: &Path, agent: AgentName) -> Result<SpecTaskView, CliError> {

@@ -1,8 +1,8 @@
 //! Following a SpecTask: `spectask watch`, and every command that waits.
 //!
 //! What is shown and when it ends follow from the state, which is fetched after each event and while
-//! sessions run ([`verdict`]); events only wake, and are the lines where no terminal is ([`lines`]).
-//! On a terminal a tree moves ([`live`]).
+//! sessions run (`verdict`); events only wake, and are the lines where no terminal is (`lines`).
+//! On a terminal a tree moves (`live`).
 
 mod lines;
 mod live;
@@ -76,7 +76,7 @@ pub(super) struct Followed {
 
 pub(super) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let task = choose::task(ctx, &daemon, args.task, &choose::OPEN).await?;
+    let task = choose::current(ctx, &daemon, args.task).await?;
     let overview = daemon.call(SpecTaskGet, TaskParams { task }).await?;
     let from = args
         .from
@@ -106,14 +106,16 @@ pub(super) async fn follow(
     let mut follower = Follower {
         ctx,
         daemon,
-        task,
+        name: task.to_string(),
         last: after,
+        task,
         seen: Vec::new(),
     };
     let mut events = follower.subscribe().await?;
     let mut quiet: Option<(Instant, u64)> = None;
     loop {
         let overview = follower.overview(&mut events).await?;
+        follower.name.clone_from(&overview.task.name);
         for event in follower.drain(&mut events) {
             view.event(&event, &overview)?;
         }
@@ -161,6 +163,8 @@ struct Follower<'a> {
     last: u64,
     /// Events that woke, to be shown with the state that they led to.
     seen: Vec<Event>,
+    /// What to type to follow it again.
+    name: String,
 }
 
 impl Follower<'_> {
@@ -261,7 +265,7 @@ impl Follower<'_> {
                 )
                 .hint(format!(
                     "`spectask watch {}` starts it again and work goes on",
-                    self.task
+                    self.name
                 )));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
