@@ -23,7 +23,9 @@ fn begun_and_completed(events: &[Value], sessions: &Value) -> Vec<(String, bool)
         let session = list(sessions).iter().find(|session| session["id"] == *id);
         session.unwrap()["name"].as_str().unwrap().to_owned()
     };
-    let moved = events.iter().filter(|event| event["kind"] == "session_status");
+    let moved = events
+        .iter()
+        .filter(|event| event["kind"] == "session_status");
     moved
         .filter_map(|event| {
             let name = name(&event["session"]);
@@ -65,8 +67,22 @@ fn the_review_gate() {
 
     // A comment on a line is worked into the next revision.
     let line = "requirements:5:Say which greetings there are";
-    expect(&env, cwd, 2, &["request-changes", "--line", "requirements:100000:No such line"]);
-    expect(&env, cwd, 2, &["request-changes", "--line", "nonsense:1:No such document"]);
+    expect(
+        &env,
+        cwd,
+        2,
+        &[
+            "request-changes",
+            "--line",
+            "requirements:100000:No such line",
+        ],
+    );
+    expect(
+        &env,
+        cwd,
+        2,
+        &["request-changes", "--line", "nonsense:1:No such document"],
+    );
     expect(&env, cwd, 0, &["request-changes", "--line", line, "--wait"]);
     let review = env.json(cwd, &["review"]);
     assert_eq!(review["revision"], 2);
@@ -77,15 +93,28 @@ fn the_review_gate() {
 
     // A person's edit is a revision of its own; who saw the one before cannot approve.
     let text = |review: &Value, kind: &str| {
-        let document = list(&review["documents"]).iter().find(|d| d["kind"] == kind);
+        let document = list(&review["documents"])
+            .iter()
+            .find(|d| d["kind"] == kind);
         document.unwrap()["text"].as_str().unwrap().to_owned()
     };
     let design = text(&review, "design").replace("## Overview\n", "## Overview\n\nBy hand.\n");
     let kept = edit(&env, cwd, "1", &[("design.md", &design)]);
-    assert_eq!((&kept["revision"], &kept["author"]), (&3.into(), &"person".into()));
-    assert_eq!(edit(&env, cwd, "1", &[])["revision"], 3, "nothing was changed");
+    assert_eq!(
+        (&kept["revision"], &kept["author"]),
+        (&3.into(), &"person".into())
+    );
+    assert_eq!(
+        edit(&env, cwd, "1", &[])["revision"],
+        3,
+        "nothing was changed"
+    );
     let outdated = expect(&env, cwd, 4, &["approve", "--yes", "--revision", "2"]);
-    assert!(outdated.stderr.contains("the newest revision is 3"), "{}", outdated.stderr);
+    assert!(
+        outdated.stderr.contains("the newest revision is 3"),
+        "{}",
+        outdated.stderr
+    );
     // Nobody can be asked here.
     expect(&env, cwd, 2, &["approve"]);
 
@@ -93,15 +122,31 @@ fn the_review_gate() {
     let right = text(&env.json(cwd, &["review"]), "requirements");
     let wrong = right.replacen(" SHALL ", " will ", 1);
     let kept = edit(&env, cwd, "1", &[("requirements.md", &wrong)]);
-    assert!(list(&kept["findings"]).iter().any(|f| f["severity"] == "error"), "{kept:#}");
+    assert!(
+        list(&kept["findings"])
+            .iter()
+            .any(|f| f["severity"] == "error"),
+        "{kept:#}"
+    );
     let refused = expect(&env, cwd, 4, &["approve", "--yes"]);
-    assert!(refused.stderr.contains("--accept-findings"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--accept-findings"),
+        "{}",
+        refused.stderr
+    );
 
     // A secret stands against it for good.
     let key = ["AKIA", "QX7Z2M4KJ9TRW3PL"].concat();
-    let secret = right.replacen("## Introduction\n", &format!("## Introduction\n\nThe key is {key}.\n"), 1);
+    let secret = right.replacen(
+        "## Introduction\n",
+        &format!("## Introduction\n\nThe key is {key}.\n"),
+        1,
+    );
     edit(&env, cwd, "1", &[("requirements.md", &secret)]);
-    for args in [&["approve", "--yes"][..], &["approve", "--yes", "--accept-findings"]] {
+    for args in [
+        &["approve", "--yes"][..],
+        &["approve", "--yes", "--accept-findings"],
+    ] {
         let refused = expect(&env, cwd, 4, args);
         assert!(refused.stderr.contains("secret"), "{}", refused.stderr);
         assert!(!refused.stderr.contains(&key), "{}", refused.stderr);
@@ -112,14 +157,27 @@ fn the_review_gate() {
 
     // Approved, not started; paused, nothing starts.
     let before = repo.checkout_state();
-    expect(&env, cwd, 0, &["approve", "--yes", "--no-start", "-m", "Fine"]);
+    expect(
+        &env,
+        cwd,
+        0,
+        &["approve", "--yes", "--no-start", "-m", "Fine"],
+    );
     expect(&env, cwd, 7, &["watch"]);
     let approved = show(&env, cwd, "1");
     assert_eq!(approved["task"]["status"], "queued_implementation");
     let branch = approved["task"]["branch"].as_str().unwrap();
     let name = approved["task"]["name"].as_str().unwrap();
-    for file in ["requirements.md", "design.md", "tasks.md", "spec-metadata.json"] {
-        assert!(repo.show(branch, &format!("specs/{name}/{file}")).is_some(), "{file}");
+    for file in [
+        "requirements.md",
+        "design.md",
+        "tasks.md",
+        "spec-metadata.json",
+    ] {
+        assert!(
+            repo.show(branch, &format!("specs/{name}/{file}")).is_some(),
+            "{file}"
+        );
     }
     let decided = repo.show(branch, &format!("specs/{name}/reviews/02-approve.md"));
     assert!(decided.unwrap().contains("Fine"));
@@ -130,8 +188,15 @@ fn the_review_gate() {
     expect(&env, cwd, 0, &["resume", "--wait"]);
     let done = show(&env, cwd, "1");
     assert_eq!(done["task"]["status"], "implementation_review");
-    assert_eq!(done["task"]["progress"]["done"], done["task"]["progress"]["total"]);
-    assert_eq!(repo.checkout_state(), before, "the user's checkout was touched");
+    assert_eq!(
+        done["task"]["progress"]["done"],
+        done["task"]["progress"]["total"]
+    );
+    assert_eq!(
+        repo.checkout_state(),
+        before,
+        "the user's checkout was touched"
+    );
 
     // The same wish again is another SpecTask; this one is rejected.
     let again = env.json(cwd, &["new", "Add a greeting", "--no-wait"]);
@@ -179,9 +244,15 @@ fn ways_to_work() {
     // More sessions after the work, one of them below another.
     let parent = done["sessions"][1]["name"].as_str().unwrap();
     for target in [&exclusive, parent] {
-        let spawned = env.json(cwd, &["spawn", target, "Look it over", "-m", "Read it all again"]);
+        let spawned = env.json(
+            cwd,
+            &["spawn", target, "Look it over", "-m", "Read it all again"],
+        );
         expect(&env, cwd, 0, &["watch", &exclusive]);
-        let spawned = env.json(cwd, &["sessions", "show", spawned["name"].as_str().unwrap()]);
+        let spawned = env.json(
+            cwd,
+            &["sessions", "show", spawned["name"].as_str().unwrap()],
+        );
         assert_eq!(spawned["method"], "spawned");
         assert_eq!(spawned["status"], "completed", "{spawned:#}");
         let expected = (target == parent).then(|| done["sessions"][1]["id"].clone());
@@ -207,32 +278,47 @@ fn conflicts_and_failed_checks() {
     expect(&env, cwd, 7, &["approve", &task, "--yes", "--wait"]);
     let blocked = show(&env, cwd, &task);
     assert_eq!(waits(&blocked), ["conflict"]);
-    let text = list(&blocked["sessions"]).iter().find_map(|s| s["waiting"]["text"].as_str());
+    let text = list(&blocked["sessions"])
+        .iter()
+        .find_map(|s| s["waiting"]["text"].as_str());
     assert!(text.unwrap().contains("notes/shared.md"), "{text:?}");
     expect(&env, cwd, 0, &["retry", &task, "--wait"]);
     let done = show(&env, cwd, &task);
     assert_eq!(done["task"]["status"], "implementation_review");
     let branch = done["task"]["branch"].as_str().unwrap();
     let shared = repo.show(branch, "notes/shared.md").unwrap();
-    assert!(shared.contains("# Part 1") && shared.contains("# Part 2"), "{shared}");
+    assert!(
+        shared.contains("# Part 1") && shared.contains("# Part 2"),
+        "{shared}"
+    );
     assert!(!shared.contains("<<<<"), "{shared}");
-    let tasks = repo.show(branch, &format!("specs/{}/tasks.md", done["task"]["name"].as_str().unwrap()));
+    let tasks = repo.show(
+        branch,
+        &format!("specs/{}/tasks.md", done["task"]["name"].as_str().unwrap()),
+    );
     assert_eq!(tasks.unwrap().matches("- [x]").count(), 2);
 
     // A check that fails twice goes back to the agent twice, with its output.
     let counter = env.folder().join("count");
     let verify = |passes: u32| {
         let file = counter.display();
-        format!("echo x >> '{file}'; echo attempt $(wc -l < '{file}'); test $(wc -l < '{file}') -ge {passes}")
+        format!(
+            "echo x >> '{file}'; echo attempt $(wc -l < '{file}'); test $(wc -l < '{file}') -ge {passes}"
+        )
     };
     let task = planned(&env, cwd, &["--verify", &verify(3)], ONE);
     expect(&env, cwd, 0, &["approve", &task, "--yes", "--wait"]);
     let done = show(&env, cwd, &task);
     let session = &done["sessions"][1];
     assert_eq!(session["verified"], true);
-    let turns: Vec<_> = list(&session["turns"]).iter().map(|t| t["purpose"].clone()).collect();
+    let turns: Vec<_> = list(&session["turns"])
+        .iter()
+        .map(|t| t["purpose"].clone())
+        .collect();
     assert_eq!(turns, ["implement", "fix", "fix"]);
-    let log = env.run(cwd, &["sessions", "log", session["name"].as_str().unwrap()]).ok();
+    let log = env
+        .run(cwd, &["sessions", "log", session["name"].as_str().unwrap()])
+        .ok();
     assert!(log.stdout.contains("attempt 2"), "{}", log.stdout);
 
     // One that never passes blocks after three fixes; a person tries again.
@@ -244,7 +330,10 @@ fn conflicts_and_failed_checks() {
     assert_eq!(blocked["sessions"][1]["verified"], false);
     assert_eq!(list(&blocked["sessions"][1]["turns"]).len(), 4);
     let branch = blocked["task"]["branch"].as_str().unwrap();
-    assert!(repo.show(branch, "notes/one.md").is_none(), "unverified work was merged");
+    assert!(
+        repo.show(branch, "notes/one.md").is_none(),
+        "unverified work was merged"
+    );
     expect(&env, cwd, 0, &["retry", &task, "--wait"]);
     repo.fsck();
 }
@@ -273,7 +362,12 @@ fn what_waits_goes_on() {
     let cwd = repo.path();
 
     // A variable that only the person has.
-    expect(&env, cwd, 7, &["new", "Keep notes", "--agent", "keyed", "--wait"]);
+    expect(
+        &env,
+        cwd,
+        7,
+        &["new", "Keep notes", "--agent", "keyed", "--wait"],
+    );
     let waiting = show(&env, cwd, "1");
     assert_eq!(waits(&waiting), ["environment"]);
     assert_eq!(waiting["sessions"][0]["status"], "waiting");
@@ -285,23 +379,43 @@ fn what_waits_goes_on() {
     for file in fs::read_dir(env.data_dir()).unwrap().flatten() {
         let bytes = fs::read(file.path()).unwrap_or_default();
         let key = b"opensesame";
-        assert!(!bytes.windows(key.len()).any(|part| part == key), "{:?}", file.path());
+        assert!(
+            !bytes.windows(key.len()).any(|part| part == key),
+            "{:?}",
+            file.path()
+        );
     }
 
     // An agent that is not there.
-    expect(&env, cwd, 7, &["new", "Keep notes", "--agent", "ghost", "--wait"]);
+    expect(
+        &env,
+        cwd,
+        7,
+        &["new", "Keep notes", "--agent", "ghost", "--wait"],
+    );
     let waiting = show(&env, cwd, "2");
     assert_eq!(waits(&waiting), ["agent_missing"]);
     let text = waiting["sessions"][0]["waiting"]["text"].as_str().unwrap();
     assert!(text.contains("no-such-agent"), "{text}");
     let tool = env.folder().join("no-such-agent");
-    let script = format!("#!/bin/sh\nexec '{}' example-agent\n", env::spectask_bin().display());
+    let script = format!(
+        "#!/bin/sh\nexec '{}' example-agent\n",
+        env::spectask_bin().display()
+    );
     fs::write(&tool, script).unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
     let mut retry = env.spectask(cwd, &["retry", "2", "--wait"]);
-    let path = format!("{}:{}", env.folder().display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "{}:{}",
+        env.folder().display(),
+        std::env::var("PATH").unwrap()
+    );
     retry.env("PATH", path);
-    assert_eq!(finish(retry).0, Some(0), "an installed agent is found by retry");
+    assert_eq!(
+        finish(retry).0,
+        Some(0),
+        "an installed agent is found by retry"
+    );
 
     // A question of the agent.
     let entries: &[Entry<'_>] = &[&["Write `notes/one.md`", "Run `sh check.sh`"]];
@@ -310,7 +424,10 @@ fn what_waits_goes_on() {
     let asked = env.json(cwd, &["permissions"]);
     let asked = list(&asked["permissions"]);
     assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(asked[0]["title"].as_str().unwrap().contains("check.sh"), "{asked:?}");
+    assert!(
+        asked[0]["title"].as_str().unwrap().contains("check.sh"),
+        "{asked:?}"
+    );
     let id = asked[0]["id"].as_str().unwrap();
     expect(&env, cwd, 2, &["permissions", "answer", id, "perhaps"]);
     let _ = env.run(cwd, &["permissions", "answer", id, "allow"]).ok();
@@ -324,7 +441,10 @@ fn what_waits_goes_on() {
     let task = planned(&env, cwd, &[], ONE);
     expect(&env, cwd, 0, &["approve", &task, "--yes", "--no-start"]);
     expect(&env, cwd, 7, &["watch", &task]);
-    let branch = show(&env, cwd, &task)["task"]["branch"].as_str().unwrap().to_owned();
+    let branch = show(&env, cwd, &task)["task"]["branch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     repo.git(&["checkout", "--quiet", &branch]);
     let before = repo.checkout_state();
     expect(&env, cwd, 7, &["start", &task, "--wait"]);
@@ -367,10 +487,16 @@ fn commands_of_a_repository_need_trust() {
     }
     // Trust is for this text only, and can be taken back.
     let repo = repo.file(".spectask.toml", &format!("{toml}\n# more\n"));
-    assert_eq!(expect_json(&env, repo.path(), 7, &["trust"])["trusted"], false);
+    assert_eq!(
+        expect_json(&env, repo.path(), 7, &["trust"])["trusted"],
+        false
+    );
     let repo = repo.file(".spectask.toml", toml);
     assert_eq!(env.json(repo.path(), &["trust"])["trusted"], true);
-    assert_eq!(env.json(repo.path(), &["trust", "--revoke"])["trusted"], false);
+    assert_eq!(
+        env.json(repo.path(), &["trust", "--revoke"])["trusted"],
+        false
+    );
 }
 
 #[test]
@@ -386,7 +512,10 @@ fn any_repository() {
     let _ = env.git(&empty, &["init", "--quiet"]);
     let refused = expect(&env, &empty, 4, &prompt);
     assert!(refused.stderr.contains("commit"), "{}", refused.stderr);
-    assert_eq!(env.json(&empty, &["list", "--all"])["tasks"], Value::Array(vec![]));
+    assert_eq!(
+        env.json(&empty, &["list", "--all"])["tasks"],
+        Value::Array(vec![])
+    );
 
     // No agent on this machine.
     let tools = env.folder().join("tools");
@@ -419,7 +548,14 @@ fn any_repository() {
 
     // A linked worktree: its HEAD is the base, its branch the target.
     let linked = env.folder().join("linked");
-    repo.git(&["worktree", "add", "--quiet", "-b", "side", linked.to_str().unwrap()]);
+    repo.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        "-b",
+        "side",
+        linked.to_str().unwrap(),
+    ]);
     fs::write(linked.join("side.txt"), "side\n").unwrap();
     let _ = env.git(&linked, &["add", "side.txt"]);
     let _ = env.git(&linked, &["commit", "--quiet", "--message", "Side"]);
@@ -439,13 +575,22 @@ fn any_repository() {
     // A bare repository.
     let bare = env.folder().join("bare.git");
     let source = repo.path().to_str().unwrap();
-    let _ = env.git(&env.folder(), &["clone", "--quiet", "--bare", source, bare.to_str().unwrap()]);
+    let _ = env.git(
+        &env.folder(),
+        &["clone", "--quiet", "--bare", source, bare.to_str().unwrap()],
+    );
     let three: &[Entry<'_>] = &[&["Write `notes/three.md`"]];
     let task = planned(&env, &bare, &[], three);
     expect(&env, &bare, 0, &["approve", &task, "--yes", "--wait"]);
     expect(&env, &bare, 0, &["finish", &task, "--merge"]);
-    assert!(env.git(&bare, &["ls-tree", "-r", "--name-only", "main"]).contains("notes/three.md"));
-    let _ = env.git(&bare, &["fsck", "--strict", "--no-dangling", "--no-progress"]);
+    assert!(
+        env.git(&bare, &["ls-tree", "-r", "--name-only", "main"])
+            .contains("notes/three.md")
+    );
+    let _ = env.git(
+        &bare,
+        &["fsck", "--strict", "--no-dangling", "--no-progress"],
+    );
 }
 
 #[test]
@@ -489,15 +634,31 @@ fn ways_to_finish() {
     let refused = expect(&env, cwd, 4, &["finish", "--pr"]);
     assert!(refused.stderr.contains("no remote"), "{}", refused.stderr);
     let remote = env.folder().join("remote.git");
-    let _ = env.git(&env.folder(), &["init", "--quiet", "--bare", remote.to_str().unwrap()]);
+    let _ = env.git(
+        &env.folder(),
+        &["init", "--quiet", "--bare", remote.to_str().unwrap()],
+    );
     repo.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
     let told = expect(&env, cwd, 7, &["finish", "--pr"]);
-    let branch = show(&env, cwd, &task)["task"]["branch"].as_str().unwrap().to_owned();
-    assert!(told.stdout.contains(&format!("git push origin {branch}")), "{}", told.stdout);
+    let branch = show(&env, cwd, &task)["task"]["branch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        told.stdout.contains(&format!("git push origin {branch}")),
+        "{}",
+        told.stdout
+    );
     assert!(told.stdout.contains("gh pr create"), "{}", told.stdout);
     assert_eq!(env.git(&remote, &["branch", "--list"]), "");
     let pushed = expect(&env, cwd, 0, &["finish", "--pr", "--yes"]);
-    assert!(pushed.stdout.contains(&format!("gh pr create --head {branch}")), "{}", pushed.stdout);
+    assert!(
+        pushed
+            .stdout
+            .contains(&format!("gh pr create --head {branch}")),
+        "{}",
+        pushed.stdout
+    );
     assert!(env.git(&remote, &["branch", "--list"]).contains(&branch));
     assert_eq!(status(&env, cwd, &task), "pull_request");
 }
@@ -548,7 +709,10 @@ fn one_daemon_for_all() {
     let before = files();
     let refused = expect(&env, cwd, 6, &["list"]);
     assert!(refused.stderr.contains("newer"), "{}", refused.stderr);
-    assert!(fs::read(&database).unwrap() == bytes, "the database was written");
+    assert!(
+        fs::read(&database).unwrap() == bytes,
+        "the database was written"
+    );
     assert_eq!(files(), before);
 }
 
@@ -558,7 +722,10 @@ fn programs_can_read_everything() {
     let repo = SampleRepo::new(&env, "repo");
     let cwd = repo.path();
     let task = planned(&env, cwd, &[], ONE);
-    let name = show(&env, cwd, &task)["task"]["name"].as_str().unwrap().to_owned();
+    let name = show(&env, cwd, &task)["task"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for (code, args) in [
         (0, &["list"][..]),
         (0, &["list", "--all", "--archived"]),
@@ -603,30 +770,53 @@ fn programs_can_read_everything() {
         assert_eq!(kind.is_some(), code > 1, "{args:?}: {answer:#}");
     }
     expect(&env, cwd, 0, &["watch", "1"]);
-    for args in [&["diff", "1"][..], &["spawn", "1", "More"], &["cancel", "1/2", "--yes"]] {
+    for args in [
+        &["diff", "1"][..],
+        &["spawn", "1", "More"],
+        &["cancel", "1/2", "--yes"],
+    ] {
         expect_json(&env, cwd, 0, args);
     }
     let folder = env.folder().join("docs");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("requirements.md"), documents::requirements("x", false)).unwrap();
+    fs::write(
+        folder.join("requirements.md"),
+        documents::requirements("x", false),
+    )
+    .unwrap();
     fs::write(folder.join("design.md"), documents::design(&[])).unwrap();
     fs::write(folder.join("tasks.md"), tasks_md(ONE)).unwrap();
     let report = expect_json(&env, cwd, 1, &["lint", folder.to_str().unwrap()]);
     assert!(report.to_string().contains("\"error\""), "{report:#}");
     // Usage errors of the command line itself.
-    for args in [&["nonsense"][..], &["finish", "1"], &["new", "x", "--limit", "0"], &["show", "../x"]] {
+    for args in [
+        &["nonsense"][..],
+        &["finish", "1"],
+        &["new", "x", "--limit", "0"],
+        &["show", "../x"],
+    ] {
         expect(&env, cwd, 2, args);
     }
     expect(&env, cwd, 0, &["--version"]);
 
     // Events come without a gap, from any number, also while a daemon is replaced.
     let all = events(&env, cwd, "1");
-    let numbers: Vec<_> = all.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    let numbers: Vec<_> = all
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(numbers, (1..=all.len() as u64).collect::<Vec<_>>());
     let middle = numbers[all.len() / 2];
-    let mut follow = env.follow(cwd, &["watch", "1", "--from", &middle.to_string(), "--json"]);
+    let mut follow = env.follow(
+        cwd,
+        &["watch", "1", "--from", &middle.to_string(), "--json"],
+    );
     follow.wait_for(LIMIT, |event| event["kind"] == "watch_ended");
-    let tail: Vec<_> = follow.seen.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let tail: Vec<_> = follow
+        .seen
+        .iter()
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
     assert_eq!(tail, numbers[all.len() / 2..]);
 
     let next = env.json(cwd, &["new", "Watch the daemon go", "--later"]);
@@ -638,7 +828,14 @@ fn programs_can_read_everything() {
     let _ = env.run(cwd, &["daemon", "restart"]).ok();
     let end = follow.wait_for(LIMIT, |event| event["kind"] == "watch_ended");
     assert_eq!(end["data"]["status"], "spec_review", "{end}");
-    let seen: Vec<_> = follow.seen.iter().filter_map(|event| event["seq"].as_u64()).collect();
-    let kept: Vec<_> = events(&env, cwd, next).iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let seen: Vec<_> = follow
+        .seen
+        .iter()
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
+    let kept: Vec<_> = events(&env, cwd, next)
+        .iter()
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
     assert_eq!(seen, kept);
 }

@@ -161,10 +161,7 @@ pub(crate) fn tasks_md(entries: &[Entry<'_>]) -> String {
         .map(|(id, tasks)| serde_json::json!({"id": id, "tasks": tasks}))
         .collect();
     let graph = serde_json::json!({ "waves": waves });
-    let _ = write!(
-        text,
-        "## Task Dependency Graph\n\n```json\n{graph}\n```\n"
-    );
+    let _ = write!(text, "## Task Dependency Graph\n\n```json\n{graph}\n```\n");
     text
 }
 
@@ -217,7 +214,13 @@ impl Hold {
     pub(crate) fn new(env: &TestEnv) -> Self {
         let fifo = env.folder().join("hold.fifo");
         let script = env.folder().join("hold.sh");
-        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
         let text = format!("echo $$ > '{}'\nexec sleep 300\n", fifo.display());
         fs::write(&script, text).unwrap();
         Self {

@@ -69,17 +69,37 @@ fn an_agent_that_writes_no_documents_is_asked_again_and_then_given_up() {
     let failed = show(&env, repo.path(), "1");
     assert_eq!(failed["task"]["status"], "spec_failed");
     let error = failed["task"]["error"].as_str().unwrap();
-    for part in ["fast", "requirements.md", "design.md", "tasks.md", "4 times"] {
+    for part in [
+        "fast",
+        "requirements.md",
+        "design.md",
+        "tasks.md",
+        "4 times",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
     let planning = &failed["sessions"][0];
     let turns: Vec<_> = list(&planning["turns"])
         .iter()
-        .map(|turn| (turn["purpose"].as_str().unwrap(), turn["status"].as_str().unwrap()))
+        .map(|turn| {
+            (
+                turn["purpose"].as_str().unwrap(),
+                turn["status"].as_str().unwrap(),
+            )
+        })
         .collect();
     let asked_again = ("revise", "ended");
-    assert_eq!(turns, [("plan", "ended"), asked_again, asked_again, asked_again]);
-    assert_eq!(failed["next"][0], format!("spectask retry {}", failed["task"]["name"].as_str().unwrap()));
+    assert_eq!(
+        turns,
+        [("plan", "ended"), asked_again, asked_again, asked_again]
+    );
+    assert_eq!(
+        failed["next"][0],
+        format!(
+            "spectask retry {}",
+            failed["task"]["name"].as_str().unwrap()
+        )
+    );
     // It can be tried again, and fails as clearly.
     expect(&env, repo.path(), 1, &["retry", "--wait"]);
     assert_eq!(common::status(&env, repo.path(), "1"), "spec_failed");

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
-use super::{error::ServeError, register, role::role_of};
+use super::{error::ServeError, face::Face, register, role::role_of};
 use crate::scheduler::Shared;
 
 /// The largest message either side sends: a diff, or the documents of a review.
@@ -29,13 +29,6 @@ const MESSAGE_LIMIT: u32 = 256 << 20;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
-
-/// What handlers see.
-pub(super) struct Face {
-    pub(super) ctx: Shared,
-    pub(super) started: Instant,
-    pub(super) stop: CancellationToken,
-}
 
 /// The listening daemon.
 pub struct Server {

@@ -7,12 +7,12 @@ use spectask_protocol::{SessionStage, WaitKind};
 use super::{
     context::git,
     halt::Halt,
-    worker::{Job, failed_verify},
+    job::{Job, failed_verify},
 };
 use crate::{
     repo::{Author, Merge, RepoError, Repository, WorktreeAt},
     spec,
-    workflow::session::{self, NextPrompt},
+    workflow::{NextPrompt, session},
 };
 
 /// How often a foreign move of the branch is answered with another try.
