@@ -72,10 +72,12 @@ pub fn run_blocking(paths: &Paths) -> Result<(), DaemonError> {
     let result = runtime.block_on(run(paths));
     // A blocked git command must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result
+    // Only now is the data folder free: what the runtime held has closed its files.
+    result.map(drop)
 }
 
-async fn run(paths: &Paths) -> Result<(), DaemonError> {
+/// Serves until the end; returns the lock, which outlives everything else.
+async fn run(paths: &Paths) -> Result<File, DaemonError> {
     let lock = lock(paths)?;
     let config = Config::load(&paths.config_file);
     log_to(
@@ -108,8 +110,16 @@ async fn run(paths: &Paths) -> Result<(), DaemonError> {
     scheduler::reap_strays(&ctx).await;
     store.close().await;
     tracing::info!("stopped");
-    drop(lock);
-    Ok(())
+    Ok(lock)
+}
+
+/// Whether no daemon has the data folder.
+#[must_use]
+pub fn is_gone(paths: &Paths) -> bool {
+    match File::open(paths.lock_file()) {
+        Ok(file) => !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Err(_) => true,
+    }
 }
 
 fn lock(paths: &Paths) -> Result<File, DaemonError> {

@@ -457,6 +457,148 @@ fn what_waits_goes_on() {
     repo.fsck();
 }
 
+/// Plans two tasks and, in the first, plays this trick.
+fn misbehaving(name: &str, trick: &str) -> String {
+    let argv = [
+        &env::adversary_bin().to_string_lossy(),
+        "--do",
+        trick,
+        "--task",
+        "1",
+    ];
+    let agent = AgentCommand {
+        argv: argv.map(str::to_owned).to_vec(),
+        env: std::collections::BTreeMap::new(),
+    };
+    profile(name, &agent, "")
+}
+
+#[test]
+fn each_end_of_a_turn_is_what_it_is() {
+    let env = example_env();
+    let mut config = "default_agent = \"example\"\n".to_owned();
+    for (name, trick) in [
+        ("empty", "empty"),
+        ("refuser", "stop=refusal"),
+        ("talker", "stop=max_tokens"),
+        ("crasher", "exit"),
+        ("stranger", "needs-auth"),
+    ] {
+        config.push_str(&misbehaving(name, trick));
+    }
+    env.write_config(&config);
+    let repo = SampleRepo::new(&env, "repo");
+    let cwd = repo.path();
+    let start = |agent: &str, code: i32| {
+        let new = ["new", "Keep notes", "--no-wait", "--agent", agent];
+        let args = [&new[..], &["--planning-agent", "example"]].concat();
+        let task = env.json(cwd, &args)["number"].to_string();
+        expect(&env, cwd, 0, &["watch", &task]);
+        let requirements = documents::requirements("Keep notes", true);
+        let texts = [
+            ("requirements.md", requirements.as_str()),
+            ("design.md", &documents::design(&[])),
+            ("tasks.md", &tasks_md(TWO)),
+        ];
+        edit(&env, cwd, &task, &texts);
+        expect(&env, cwd, code, &["approve", &task, "--yes", "--wait"]);
+        task
+    };
+    let stuck = |task: &str| {
+        let overview = show(&env, cwd, task);
+        let found = list(&overview["sessions"])
+            .iter()
+            .find(|s| s["waiting"].is_object());
+        let session = found
+            .unwrap_or_else(|| panic!("nothing waits: {overview:#}"))
+            .clone();
+        let turns: Vec<_> = list(&session["turns"])
+            .iter()
+            .map(|t| t["status"].clone())
+            .collect();
+        (session, turns)
+    };
+
+    // Nothing was changed: a person may accept that, even if the branch is not free just then.
+    let task = start("empty", 7);
+    let (session, turns) = stuck(&task);
+    assert_eq!(session["waiting"]["kind"], "empty_result");
+    assert_eq!(turns, ["ended"]);
+    let name = session["name"].as_str().unwrap();
+    let branch = show(&env, cwd, &task)["task"]["branch"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    repo.git(&["checkout", "--quiet", &branch]);
+    expect(&env, cwd, 0, &["accept-empty", name]);
+    expect(&env, cwd, 7, &["watch", &task]);
+    assert_eq!(stuck(&task).0["waiting"]["kind"], "branch_checked_out");
+    repo.git(&["checkout", "--quiet", "main"]);
+    expect(&env, cwd, 0, &["retry", &task, "--wait"]);
+    let done = show(&env, cwd, &task);
+    let folder = done["task"]["name"].as_str().unwrap();
+    let tasks = repo
+        .show(&branch, &format!("specs/{folder}/tasks.md"))
+        .unwrap();
+    assert_eq!(tasks.matches("- [x]").count(), 2, "{tasks}");
+    assert_eq!(done["task"]["progress"]["done"], 2);
+
+    // A refusal is not asked again by itself; a limit of the model is, three times.
+    let (session, turns) = stuck(&start("refuser", 7));
+    assert_eq!(session["waiting"]["kind"], "stopped");
+    assert!(
+        session["waiting"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("refuses"),
+        "{session:#}"
+    );
+    assert_eq!(turns, ["failed"]);
+    let (session, turns) = stuck(&start("talker", 7));
+    assert_eq!(session["waiting"]["kind"], "stopped");
+    assert!(
+        session["waiting"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("max_tokens"),
+        "{session:#}"
+    );
+    assert_eq!(turns, ["failed"; 4]);
+
+    // So is a crash; the person reads what the agent said last.
+    let (session, turns) = stuck(&start("crasher", 7));
+    assert_eq!(session["waiting"]["kind"], "agent");
+    assert!(
+        session["waiting"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("out of cheese"),
+        "{session:#}"
+    );
+    assert_eq!(turns, ["interrupted"; 4]);
+
+    let (session, turns) = stuck(&start("stranger", 7));
+    assert_eq!(session["waiting"]["kind"], "needs_auth");
+    assert_eq!(session["status"], "waiting");
+    let hint = session["waiting"]["hint"].as_str().unwrap();
+    assert!(hint.contains("spectask agents login stranger"), "{hint}");
+    assert!(turns.is_empty());
+
+    // A cancelled session can be tried again.
+    let task = start("refuser", 7);
+    let name = stuck(&task).0["name"].as_str().unwrap().to_owned();
+    expect(&env, cwd, 0, &["cancel", &name, "--yes"]);
+    expect(&env, cwd, 4, &["cancel", &name, "--yes"]);
+    expect(&env, cwd, 4, &["finish", &task, "--keep"]);
+    expect(&env, cwd, 7, &["retry", &name, "--wait"]);
+    let (session, turns) = stuck(&task);
+    assert_eq!(session["waiting"]["kind"], "stopped");
+    assert_eq!(turns, ["failed", "failed"]);
+    expect(&env, cwd, 0, &["finish", &task, "--keep", "--incomplete"]);
+    assert_eq!(status(&env, cwd, &task), "done");
+    repo.fsck();
+}
+
 #[test]
 fn commands_of_a_repository_need_trust() {
     let env = example_env();
@@ -777,6 +919,8 @@ fn programs_can_read_everything() {
     ] {
         expect_json(&env, cwd, 0, args);
     }
+    // A session more or less does not keep finished work from being finished.
+    expect(&env, cwd, 0, &["watch", "1"]);
     let folder = env.folder().join("docs");
     fs::create_dir(&folder).unwrap();
     fs::write(
@@ -791,7 +935,7 @@ fn programs_can_read_everything() {
     // Usage errors of the command line itself.
     for args in [
         &["nonsense"][..],
-        &["finish", "1"],
+        &["finish", "1", "--merge", "--keep"],
         &["new", "x", "--limit", "0"],
         &["show", "../x"],
     ] {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use spectask_tests::{Follow, SampleRepo, TestEnv, agents, env};
+use spectask_tests::{Follow, SampleRepo, ScriptedModel, TestEnv, agents, env};
 
 use crate::common::{self, Hold, LIMIT, expect, gone, list, show};
 
@@ -175,4 +175,38 @@ fn a_stopped_daemon_goes_on_where_it_was() {
     let shown = env.json(repo.path(), &["sessions", "show", "1/0"]);
     assert_eq!(shown["turns"][1]["purpose"], "continue");
     assert_same_conversation(&env, repo.path(), "1/0");
+}
+
+#[test]
+fn what_the_check_finds_goes_back_to_the_agent_in_its_session() {
+    let mut env = TestEnv::new();
+    env.set("SPECTASK_EXAMPLE_PACE_MS", "0");
+    let model = ScriptedModel::standard().unwrap();
+    let gemini = common::profile("gemini", &agents::gemini(&model.url(), &env.home()), "");
+    env.write_config(&format!(
+        "planning_agent = \"example\"\ndefault_agent = \"gemini\"\n{gemini}"
+    ));
+    let repo = SampleRepo::new(&env, "repo");
+    let check = "ls notes/*/fixed-1.md";
+    let task = common::planned(&env, repo.path(), &["--verify", check], &[&["Take a note"]]);
+    expect(&env, repo.path(), 0, &["approve", &task, "--yes", "--wait"]);
+    let session = env.json(repo.path(), &["sessions", "show", "1/1"]);
+    assert_eq!(session["agent"], "gemini");
+    assert_eq!(session["verified"], true);
+    let purposes: Vec<_> = list(&session["turns"])
+        .iter()
+        .map(|t| t["purpose"].clone())
+        .collect();
+    assert_eq!(purposes, ["implement", "fix"]);
+    // In one process: nothing had to be opened again.
+    let prompted = named_sessions(&env, repo.path(), "1/1", &["session/prompt"]);
+    assert!(
+        prompted.len() == 2 && prompted[0] == prompted[1],
+        "{prompted:?}"
+    );
+    assert!(named_sessions(&env, repo.path(), "1/1", &["session/load"]).is_empty());
+    let files = repo.git(&["ls-tree", "-r", "--name-only", "specs/1-keep-notes"]);
+    for file in ["task-1.md", "fixed-1.md"] {
+        assert!(files.contains(file), "{files}");
+    }
 }

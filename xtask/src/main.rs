@@ -1,6 +1,10 @@
 //! Repository chores.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
+mod binary;
+mod demo;
+
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -21,6 +25,14 @@ enum Chore {
         #[arg(long)]
         opencode: bool,
     },
+    /// Measures the release build: `spectask list`, cold start, an idle daemon.
+    Bench {
+        /// How often each command is timed.
+        #[arg(long, default_value_t = 50)]
+        runs: u32,
+    },
+    /// Puts the output of `spectask demo` into the README.
+    RecordDemo,
     /// Kills the daemon and agents at random moments, once for each seed.
     Soak {
         /// Number of seeds.
@@ -37,6 +49,10 @@ fn main() -> ExitCode {
         Chore::Agents { opencode } => {
             spectask_tests::agents::install(opencode, &|line| println!("{line}"))
         }
+        Chore::Bench { .. } if !binary::is_known() => binary::again_with("release"),
+        Chore::RecordDemo if !binary::is_known() => binary::again_with("dev"),
+        Chore::Bench { runs } => bench::run(runs),
+        Chore::RecordDemo => demo::record(),
         Chore::Soak { seeds, from } => soak(from, seeds),
     };
     match result {

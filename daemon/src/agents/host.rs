@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::files::{self, FileError};
+use super::observer::Decision;
 use super::observer::{Direction, Incident, IncidentKind, Observer, PermissionAnswer};
-use super::permission::{self, Decision};
+use super::permission;
 use super::profile::Policy;
 use super::root::{Refusal, Root};
 use super::session::Session;

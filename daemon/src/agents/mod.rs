@@ -39,11 +39,10 @@ pub use error::AgentError;
 pub use info::{AgentInfo, AuthMethod, LoginCommand};
 pub use known::{Known, known};
 pub use observer::{
-    Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk, PermissionOption,
-    ProcessKind,
+    Decision, Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
+    PermissionOption, ProcessKind,
 };
 pub use orphans::{AGENT_MARK, Reaped, SESSION_MARK, is_alive, reap, reap_marked};
-pub use permission::Decision;
 pub use process::{Exit, ProcessIdentity};
 pub use profile::{Policy, Profile};
 pub use root::{Refusal, Root};

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::permission::Decision;
 use super::process::ProcessIdentity;
 use super::update::SessionUpdateView;
 use super::wire::RpcError;
@@ -77,6 +76,17 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (method, params);
         None
     }
+}
+
+/// What the policy says about a permission request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Allowed.
+    Allow,
+    /// Rejected.
+    Deny,
+    /// Someone else must decide; says why.
+    Ask(String),
 }
 
 /// What a process is to the daemon.

@@ -4,21 +4,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::observer::{PermissionAsk, PermissionOption};
+use super::observer::{Decision, PermissionAsk, PermissionOption};
 use super::profile::Policy;
 use super::root::Root;
 use super::toolcall::ToolFacts;
-
-/// What the policy says about a permission request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Allowed.
-    Allow,
-    /// Rejected.
-    Deny,
-    /// Someone else must decide; says why.
-    Ask(String),
-}
 
 /// What `policy` says about a tool call with these facts, by an agent working in `root`.
 pub(super) fn decide(policy: Policy, facts: &ToolFacts, root: &Root) -> Decision {

@@ -13,7 +13,7 @@ use super::{
     launch,
     wire::{LocalTransport, open},
 };
-use crate::paths::Paths;
+use crate::{daemon, paths::Paths};
 
 /// How long a daemon may take to let go of its socket once it has nothing to do.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ pub(super) async fn connect_if_running(paths: &Paths) -> Result<Option<Daemon>, 
     Ok(Some(Daemon { client, view }))
 }
 
-/// Asks the daemon to stop and waits until its socket is gone.
+/// Asks the daemon to stop and waits until it is gone.
 ///
 /// # Errors
 /// When it refuses, or is still there after a while though no turn runs.
@@ -107,11 +107,13 @@ pub(super) async fn stop(paths: &Paths, daemon: Daemon, drain: bool) -> Result<(
     let start = Instant::now();
     loop {
         match connect_if_running(paths).await {
-            Ok(None) => return Ok(()),
+            // Its socket goes first; until its lock is gone too, its files are in use.
+            Ok(None) if daemon::is_gone(paths) => return Ok(()),
+            Ok(None) if start.elapsed() < STOP_TIMEOUT => {}
             Ok(Some(other)) if other.view.pid != pid => return Ok(()),
             Ok(Some(_)) if drain => {}
             Ok(Some(_)) | Err(_) if start.elapsed() < STOP_TIMEOUT => {}
-            Ok(Some(_)) | Err(_) => {
+            Ok(_) | Err(_) => {
                 return Err(CliError::new(
                     FailureKind::Unavailable,
                     format!("the daemon (process {pid}) does not stop"),

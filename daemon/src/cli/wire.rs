@@ -1,6 +1,6 @@
 //! JSON-RPC over a WebSocket on the local socket.
 
-use std::{io, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use interprocess::local_socket::{
     GenericFilePath, ToFsName,
@@ -102,7 +102,8 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
             Ok(Some(LocalTransport { client }))
         }
         // It stopped between the connection and the handshake.
-        Err(error) if io_error(&error).is_some_and(nobody_listens) => Ok(None),
+        Err(WsHandshakeError::Io(error)) if nobody_listens(&error) => Ok(None),
+        Err(error) if cause(&error).is_some_and(nobody_listens) => Ok(None),
         Err(error) => Err(CliError::new(
             FailureKind::Unavailable,
             format!(
@@ -114,19 +115,14 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
     }
 }
 
-/// The system's error at the bottom of a failed handshake.
-fn io_error(error: &WsHandshakeError) -> Option<&io::Error> {
-    if let WsHandshakeError::Io(error) = error {
-        return Some(error);
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
+/// The error of the system behind an error.
+fn cause<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    loop {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        cause = error.source();
+        error = error.source()?;
     }
-    None
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::error::io;
 use super::lock::WorktreeLock;
-use super::repository::quoted;
+use super::names::quoted;
 use super::{RepoError, Result};
 
 /// Oldest `git` that serves, as (major, minor).

@@ -191,6 +191,12 @@ fn is_dot_git(part: &str) -> bool {
     name.eq_ignore_ascii_case(".git") || name.eq_ignore_ascii_case("git~1")
 }
 
+/// The first part of a message in single quotes.
+pub(super) fn quoted(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once('\'')?;
+    rest.split_once('\'').map(|(path, _)| path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -255,7 +255,7 @@ fn cannot_open(path: &Path, error: git2::Error) -> RepoError {
     let path = path.to_path_buf();
     match error.code() {
         git2::ErrorCode::Owner => RepoError::UnsafeOwner {
-            path: quoted(error.message()).map_or(path, PathBuf::from),
+            path: super::names::quoted(error.message()).map_or(path, PathBuf::from),
         },
         git2::ErrorCode::NotFound => RepoError::NotARepository { path },
         _ if ["extension", "object format", "repository version"]
@@ -288,12 +288,6 @@ fn check_format(common_dir: &Path) -> Result<()> {
         return unsupported("a partial clone (`--filter`)");
     }
     Ok(())
-}
-
-/// The first part of a message in single quotes.
-pub(super) fn quoted(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once('\'')?;
-    rest.split_once('\'').map(|(path, _)| path)
 }
 
 /// A canonical path in the form that git and other programs take: without the `\\?\` of Windows.

@@ -5,6 +5,7 @@
 //! the store as the protocol's views. Handlers check nothing that `workflow` checks.
 
 mod error;
+mod face;
 mod register;
 mod review;
 mod role;

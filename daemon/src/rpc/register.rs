@@ -9,7 +9,7 @@ use spectask_protocol::{
     method::{self, EVENTS_SUBSCRIBE},
 };
 
-use super::{error, review, role::Peer, serve::Face, session, setup, system, task};
+use super::{error, face::Face, review, role::Peer, session, setup, system, task};
 use crate::{store::Store, workflow::lookup::find_task};
 
 /// Events that a subscriber gets per look at the store.

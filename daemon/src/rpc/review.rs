@@ -7,7 +7,7 @@ use spectask_protocol::{
     ReviewParams, ReviewView, Role, SpecTaskView, TaskRef,
 };
 
-use super::{error, serve::Face, view};
+use super::{error, face::Face, view};
 use crate::{
     repo,
     store::TaskRow,

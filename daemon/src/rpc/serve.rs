@@ -1,11 +1,10 @@
 //! Listens on the local socket, one per data folder, for its owner only.
 
 use std::{
-    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use interprocess::local_socket::{
@@ -17,64 +16,23 @@ use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, Methods, Server as RpcServer, ServerConfig, StopHandle,
     TowerService, serve_with_graceful_shutdown, stop_channel,
 };
-use spectask_protocol::WorkSessionId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
 use super::{
     error::ServeError,
+    face::Face,
     register,
     role::{Peer, peer_of},
 };
-use crate::{
-    scheduler::Shared,
-    store::StoreError,
-    workflow::{lookup::session_name, turn},
-};
+use crate::scheduler::Shared;
 
 /// The largest message either side sends: a diff, or the documents of a review.
 const MESSAGE_LIMIT: u32 = 256 << 20;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
-
-/// What handlers see.
-pub(super) struct Face {
-    pub(super) ctx: Shared,
-    pub(super) started: Instant,
-    pub(super) stop: CancellationToken,
-    /// What agents were refused, so that each is told to the person once.
-    refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
-}
-
-impl Face {
-    /// Tells the person that an agent tried what it may not.
-    pub(super) async fn refused(&self, session: &WorkSessionId, method: &'static str) {
-        let first = self
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((session.clone(), method));
-        let found = self.ctx.store.read(|read| {
-            let Some(row) = read.session(session)? else {
-                return Ok(None);
-            };
-            Ok::<_, StoreError>(read.task(&row.task)?.map(|task| (task, row)))
-        });
-        let Some((task, row)) = found.ok().flatten().filter(|_| first) else {
-            return;
-        };
-        let text = format!(
-            "a process of the agent of {} tried {method}, which is for persons",
-            session_name(&task, &row)
-        );
-        let kept = turn::incident(&self.ctx.store, &task.id, &row.id, "forbidden", text).await;
-        if let Err(error) = kept {
-            tracing::error!(%error, "an incident could not be kept");
-        }
-    }
-}
 
 /// The listening daemon.
 pub struct Server {
@@ -105,12 +63,7 @@ impl Server {
             source,
         };
         let listener = listen(&socket).map_err(failed)?;
-        let face = Arc::new(Face {
-            ctx,
-            started: Instant::now(),
-            stop,
-            refused: Mutex::default(),
-        });
+        let face = Arc::new(Face::new(ctx, stop));
         let methods = register::module(Arc::clone(&face))?.into();
         Ok(Self {
             listener,

@@ -7,7 +7,7 @@ use spectask_protocol::{
     SessionParams, SpawnParams, Transcript, TranscriptParams, WorkSessionList, WorkSessionView,
 };
 
-use super::{error, serve::Face, view};
+use super::{error, face::Face, view};
 use crate::{
     agents::PermissionAnswer,
     repo::Repository,

@@ -8,7 +8,7 @@ use spectask_protocol::{
     Environment, Failure, FailureKind, PromptList, Role, TrustParams, TrustView,
 };
 
-use super::{error, serve::Face};
+use super::{error, face::Face};
 use crate::{
     agents::{self, Agent, Observer, Source, SpawnSpec},
     config::{self, Config},

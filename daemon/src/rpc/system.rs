@@ -7,7 +7,7 @@ use spectask_protocol::{
     PROTOCOL_VERSION, Role, ShutdownParams,
 };
 
-use super::{error, serve::Face};
+use super::{error, face::Face};
 use crate::workflow::lookup::find_task;
 
 fn view(face: &Face, role: Role) -> DaemonView {

@@ -8,7 +8,7 @@ use spectask_protocol::{
     TaskParams, TaskRef, WorkMode,
 };
 
-use super::{error, serve::Face, view};
+use super::{error, face::Face, view};
 use crate::{
     repo::{self, Repository},
     scheduler::Project,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     spec,
     store::{RevisionRow, SessionRow, TaskRow, WorkRow},
-    workflow::{lookup::session_name, review::DocumentTexts, session::NextPrompt},
+    workflow::{NextPrompt, lookup::session_name, review::DocumentTexts},
 };
 
 /// More of a design does not help an agent with one task.

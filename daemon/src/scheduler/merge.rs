@@ -7,17 +7,14 @@ use spectask_protocol::{Event, EventKind, SessionStage, WaitKind};
 use super::{
     context::git,
     halt::Halt,
+    job::{Job, failed_verify},
     tidy,
-    worker::{Job, failed_verify},
 };
 use crate::{
     repo::{Author, Merge, RepoError, Repository, WorktreeAt},
     spec,
     store::SessionRow,
-    workflow::{
-        session::{self, NextPrompt},
-        turn,
-    },
+    workflow::{NextPrompt, session, turn},
 };
 
 /// How often a foreign move of the branch is answered with another try.

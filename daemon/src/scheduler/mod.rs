@@ -13,6 +13,7 @@ mod documents;
 mod environment;
 mod foreign;
 mod halt;
+mod job;
 mod merge;
 mod observe;
 mod planner;

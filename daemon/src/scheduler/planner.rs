@@ -23,8 +23,9 @@ use crate::{
     repo::{Repository, WorktreeAt},
     store::{SessionRow, TaskRow},
     workflow::{
+        NextPrompt, planning,
         review::{DOCUMENT_LIMIT, DocumentTexts, count},
-        session::{self, NextPrompt},
+        session,
     },
 };
 
@@ -189,7 +190,7 @@ async fn collect(
         _ => false,
     };
     let again = faulty && !stuck && row.rounds < config.planning_rounds;
-    session::planned(&ctx.store, &row.id, texts, findings, again).await?;
+    planning::planned(&ctx.store, &row.id, texts, findings, again).await?;
     Ok(!again)
 }
 
@@ -217,7 +218,7 @@ async fn lacking(
         files.join(", "),
         row.rounds + 1
     );
-    session::fail_planning(&ctx.store, &row.id, reason).await?;
+    planning::fail_planning(&ctx.store, &row.id, reason).await?;
     tracing::info!(task = %task.name(), "planning failed");
     Ok(true)
 }

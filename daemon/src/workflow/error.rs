@@ -2,7 +2,7 @@
 
 use spectask_protocol::{Failure, FailureKind, Finding, SessionStatus, SpecTaskStatus};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, TaskRow};
 
 /// A command that was refused. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -147,5 +147,19 @@ impl From<WorkflowError> for Failure {
             message,
             hint,
         }
+    }
+}
+
+/// The refusal of a command that does not fit a SpecTask's state.
+pub(in crate::workflow) fn refused(
+    command: &'static str,
+    task: &TaskRow,
+    hint: &str,
+) -> WorkflowError {
+    WorkflowError::TaskState {
+        command,
+        name: task.name(),
+        status: task.status,
+        hint: hint.to_owned(),
     }
 }

@@ -100,3 +100,15 @@ fn session_named(read: &Read<'_>, name: &str) -> Result<Option<SessionRow>, Work
     let session = read.session_numbered(&task.id, number)?;
     Ok(session.filter(|session| rest.is_empty() || session.slug == rest))
 }
+
+/// A session and its SpecTask, by the session's id.
+pub(super) fn load(
+    read: &Read<'_>,
+    id: &WorkSessionId,
+) -> Result<(TaskRow, SessionRow), WorkflowError> {
+    let session = read.session(id)?.ok_or_else(|| WorkflowError::NotFound {
+        what: "session",
+        name: id.to_string(),
+    })?;
+    Ok((task_of(read, &session)?, session))
+}

@@ -3,11 +3,15 @@
 //! where; nothing else changes a state.
 //!
 //! [`task`] has what a person does with a SpecTask, [`review`] the gate in front of implementation,
-//! [`session`] what a work session goes through, [`turn`] what happens while its agent works.
+//! [`planning`] how its documents come
+//! about, [`session`] what a work session goes through, [`turn`] what happens while its agent works.
 
 mod error;
 pub mod lookup;
 pub mod machine;
+mod next_prompt;
+pub mod planning;
+mod reopen;
 pub mod review;
 pub mod session;
 pub mod task;
@@ -16,6 +20,7 @@ mod tests;
 pub mod turn;
 
 pub use error::WorkflowError;
+pub use next_prompt::NextPrompt;
 
 use uuid::Uuid;
 

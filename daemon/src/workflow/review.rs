@@ -8,11 +8,7 @@ use spectask_protocol::{
 };
 
 use super::{
-    WorkflowError,
-    lookup::find_task,
-    machine::move_task,
-    session::{self, NextPrompt},
-    task::refused,
+    NextPrompt, WorkflowError, error::refused, lookup::find_task, machine::move_task, reopen,
 };
 use crate::{
     spec::{self, Documents, Profile},
@@ -364,7 +360,7 @@ pub async fn request_changes(
                 findings: revision.findings,
             };
             let stage = SessionStage::Prepare;
-            session::reopen_with(write, &mut planner, Some(&next), stage)?;
+            reopen::reopen_with(write, &mut planner, Some(&next), stage)?;
             Ok(task)
         })
         .await

@@ -1,101 +1,19 @@
 //! What a work session goes through between its turns.
 
-use serde::{Deserialize, Serialize};
 use spectask_protocol::{
-    AgentName, EventKind, Finding, ImplementationTaskStatus, LineComment, SessionMethod,
-    SessionPhase, SessionRef, SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus,
-    ThreadStatus, WaitKind, Waiting, WorkSessionId,
+    AgentName, EventKind, ImplementationTaskStatus, SessionMethod, SessionPhase, SessionRef,
+    SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus, ThreadStatus, WaitKind, Waiting,
+    WorkSessionId,
 };
 
 use super::{
     WorkflowError,
-    lookup::{Target, find_session, find_target, session_name, task_of},
+    error::refused,
+    lookup::{Target, find_session, find_target, load, session_name},
     machine::{move_session, move_stage, move_task},
     new_id,
-    review::{self, DocumentTexts},
-    task::refused,
 };
-use crate::store::{NewSession, ReadyTask, SessionRow, Store, TaskRow, Write};
-
-/// What the next prompt of a session is about; kept, so that a restart asks the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum NextPrompt {
-    /// The documents go back to the planner.
-    Revise {
-        /// What a person said.
-        comment: Option<String>,
-        /// What a person said about lines.
-        comments: Vec<LineComment>,
-        /// What the validator found.
-        findings: Vec<Finding>,
-    },
-    /// Documents are missing after a planning turn.
-    Missing {
-        /// The files.
-        files: Vec<String>,
-    },
-    /// Verify failed.
-    Fix {
-        /// The end of its output.
-        output: String,
-    },
-    /// The merge has conflicts, now marked in the worktree.
-    Resolve {
-        /// The files.
-        files: Vec<String>,
-    },
-    /// A turn was cut or stopped early; the same work goes on.
-    Continue {
-        /// Why.
-        reason: String,
-        /// What the cut turn was about; none: the first prompt of the phase.
-        before: Option<Box<NextPrompt>>,
-    },
-}
-
-impl NextPrompt {
-    /// The purpose of its turn, as the turn's row names it.
-    #[must_use]
-    pub const fn purpose(&self) -> &'static str {
-        match self {
-            Self::Revise { .. } | Self::Missing { .. } => "revise",
-            Self::Fix { .. } => "fix",
-            Self::Resolve { .. } => "resolve",
-            Self::Continue { .. } => "continue",
-        }
-    }
-
-    /// Whether its turn resolves a conflict, perhaps after an interruption.
-    #[must_use]
-    pub fn resolves(&self) -> bool {
-        match self {
-            Self::Resolve { .. } => true,
-            Self::Continue { before, .. } => before.as_deref().is_some_and(Self::resolves),
-            _ => false,
-        }
-    }
-
-    /// The kept prompt of a session.
-    #[must_use]
-    pub fn of(session: &SessionRow) -> Option<Self> {
-        serde_json::from_str(session.next_prompt.as_deref()?).ok()
-    }
-
-    /// As it is kept.
-    #[must_use]
-    pub fn to_text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-}
-
-fn load(write: &Write<'_>, id: &WorkSessionId) -> Result<(TaskRow, SessionRow), WorkflowError> {
-    let session = write.session(id)?.ok_or_else(|| WorkflowError::NotFound {
-        what: "session",
-        name: id.to_string(),
-    })?;
-    Ok((task_of(write, &session)?, session))
-}
+use crate::store::{NewSession, ReadyTask, SessionRow, Store, TaskRow};
 
 /// Changes a session in one transaction, when a person has not ended it meanwhile.
 ///
@@ -251,91 +169,6 @@ pub async fn stop(
             session.thread = ThreadStatus::Disconnected;
             move_session(write, &mut session, status, Some(waiting), None)?;
             Ok(session)
-        })
-        .await
-}
-
-/// Makes a stopped or ended session active again, with fresh counters.
-pub(super) fn reopen(write: &Write<'_>, session: &mut SessionRow) -> Result<(), WorkflowError> {
-    let kept = NextPrompt::of(session);
-    let (next, stage) = match session.waiting.as_ref().map(|waiting| waiting.kind) {
-        Some(WaitKind::Verify) => {
-            let output = session.verify_output.clone().unwrap_or_default();
-            (Some(NextPrompt::Fix { output }), SessionStage::Turn)
-        }
-        Some(WaitKind::EmptyResult | WaitKind::Stopped | WaitKind::TimeLimit | WaitKind::Agent) => {
-            let before = match kept {
-                Some(NextPrompt::Continue { before, .. }) => before,
-                other => other.map(Box::new),
-            };
-            let reason = "a person asked to try again".into();
-            (
-                Some(NextPrompt::Continue { reason, before }),
-                SessionStage::Turn,
-            )
-        }
-        Some(WaitKind::Conflict) if session.stage == SessionStage::Verify => {
-            (kept, SessionStage::Turn)
-        }
-        _ if session.status == SessionStatus::Cancelled => (kept, SessionStage::Prepare),
-        _ => (kept, session.stage),
-    };
-    reopen_with(write, session, next.as_ref(), stage)
-}
-
-pub(super) fn reopen_with(
-    write: &Write<'_>,
-    session: &mut SessionRow,
-    next: Option<&NextPrompt>,
-    stage: SessionStage,
-) -> Result<(), WorkflowError> {
-    session.next_prompt = next.and_then(NextPrompt::to_text);
-    session.stage = stage;
-    (session.crashes, session.fixes, session.rounds) = (0, 0, 0);
-    if matches!(stage, SessionStage::Prepare | SessionStage::Turn) {
-        // Was said about a result that is about to be another.
-        session.accept_empty = false;
-    }
-    session.thread = ThreadStatus::Disconnected;
-    if session.status == SessionStatus::Cancelled {
-        // The machine has no way back from there; what a person tries again has a new life.
-        session.status = SessionStatus::Failed;
-    }
-    move_session(
-        write,
-        session,
-        SessionStatus::Active,
-        None,
-        Some("tried again"),
-    )?;
-    if let Some(work) = session.implementation_task {
-        let status = ImplementationTaskStatus::InProgress;
-        write.set_implementation_task(work, status, Some(&session.id))?;
-    }
-    Ok(())
-}
-
-/// Records that no usable documents came out of planning.
-///
-/// # Errors
-/// When a person ended it meanwhile.
-pub async fn fail_planning(
-    store: &Store,
-    id: &WorkSessionId,
-    reason: String,
-) -> Result<(), WorkflowError> {
-    let id = id.clone();
-    store
-        .write(move |write| {
-            let (mut task, mut session) = load(write, &id)?;
-            move_session(
-                write,
-                &mut session,
-                SessionStatus::Failed,
-                None,
-                Some(&reason),
-            )?;
-            move_task(write, &mut task, SpecTaskStatus::SpecFailed, Some(&reason))
         })
         .await
 }
@@ -552,44 +385,6 @@ pub async fn merged(
                 }
             }
             Ok(session)
-        })
-        .await
-}
-
-/// Keeps what a planning turn wrote as a revision and puts it before a person, or back to the agent.
-///
-/// # Errors
-/// When the SpecTask is not being planned any more.
-pub async fn planned(
-    store: &Store,
-    id: &WorkSessionId,
-    texts: DocumentTexts,
-    findings: Vec<Finding>,
-    again: bool,
-) -> Result<(TaskRow, SessionRow), WorkflowError> {
-    let id = id.clone();
-    store
-        .write(move |write| {
-            let (mut task, mut session) = load(write, &id)?;
-            let revision =
-                review::keep_revision(write, &mut task, "agent", &texts, findings.clone())?;
-            if again {
-                session.rounds += 1;
-                session.stage = SessionStage::Turn;
-                let next = NextPrompt::Revise {
-                    comment: None,
-                    comments: Vec::new(),
-                    findings,
-                };
-                session.next_prompt = next.to_text();
-                write.update_session(&session)?;
-                return Ok((task, session));
-            }
-            session.next_prompt = None;
-            move_session(write, &mut session, SessionStatus::Completed, None, None)?;
-            let reason = format!("revision {} is ready for review", revision.number);
-            move_task(write, &mut task, SpecTaskStatus::SpecReview, Some(&reason))?;
-            Ok((task, session))
         })
         .await
 }

@@ -7,9 +7,10 @@ use spectask_protocol::{
 
 use super::{
     WorkflowError,
+    error::refused,
     lookup::{Target, find_target, find_task, session_name},
     machine::{move_session, move_task},
-    new_id,
+    new_id, reopen,
 };
 use crate::store::{NewSession, NewTask, Read, SessionRow, Store, TaskRow, Write};
 
@@ -273,7 +274,7 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
                 let mut again = 0;
                 for mut session in write.sessions(&task.id)? {
                     if is_stuck(&session) {
-                        super::session::reopen(write, &mut session)?;
+                        reopen::reopen(write, &mut session)?;
                         again += 1;
                     }
                 }
@@ -302,7 +303,7 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
                 {
                     retry_planning(write, &mut task)?;
                 }
-                super::session::reopen(write, &mut session)?;
+                reopen::reopen(write, &mut session)?;
                 Ok(task)
             }
         })
@@ -317,7 +318,7 @@ fn retry_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
             SessionStatus::Cancelled | SessionStatus::Failed
         )
     {
-        super::session::reopen(write, &mut session)?;
+        reopen::reopen(write, &mut session)?;
     }
     Ok(())
 }
@@ -410,13 +411,4 @@ fn check_finish(read: &Read<'_>, task: &TaskRow, incomplete: bool) -> Result<(),
         ));
     }
     Ok(())
-}
-
-pub(super) fn refused(command: &'static str, task: &TaskRow, hint: &str) -> WorkflowError {
-    WorkflowError::TaskState {
-        command,
-        name: task.name(),
-        status: task.status,
-        hint: hint.to_owned(),
-    }
 }

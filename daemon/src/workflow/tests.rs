@@ -6,7 +6,7 @@ use spectask_protocol::{
 use tempfile::TempDir;
 
 use super::{
-    WorkflowError,
+    NextPrompt, WorkflowError, planning,
     review::{self, Approval, DocumentTexts},
     session, task, turn,
 };
@@ -83,7 +83,7 @@ impl World {
         };
         session::activate(&self.store, &planner.id).await?;
         let findings = texts.validate();
-        session::planned(&self.store, &planner.id, texts, findings, false).await?;
+        planning::planned(&self.store, &planner.id, texts, findings, false).await?;
         Ok(())
     }
 
@@ -403,9 +403,9 @@ async fn a_restart_asks_the_same_again() {
     }
     world.work(1, Fate::Crashed).await.unwrap();
     let row = world.session(1).unwrap();
-    let next = session::NextPrompt::of(&row).unwrap();
+    let next = NextPrompt::of(&row).unwrap();
     assert!(
-        matches!(next, session::NextPrompt::Continue { before: None, .. }),
+        matches!(next, NextPrompt::Continue { before: None, .. }),
         "{next:?}"
     );
     let turns = world.store.read(|read| read.turns(&row.id)).unwrap();

@@ -5,7 +5,7 @@ use spectask_protocol::{
     WorkSessionId,
 };
 
-use super::{WorkflowError, new_id, session::NextPrompt};
+use super::{NextPrompt, WorkflowError, new_id};
 use crate::store::{SessionRow, Store};
 
 fn missing(id: &WorkSessionId) -> WorkflowError {
