@@ -11,6 +11,8 @@ use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, Upda
 pub struct Process {
     /// Its id.
     pub pid: u32,
+    /// Its parent's id, where there is one.
+    pub parent: Option<u32>,
     /// Its command line.
     pub command: Vec<String>,
 }
@@ -56,6 +58,7 @@ pub fn of_data_dir(data_dir: &Path) -> Vec<Process> {
         })
         .map(|process| Process {
             pid: process.pid().as_u32(),
+            parent: process.parent().map(sysinfo::Pid::as_u32),
             command: process
                 .cmd()
                 .iter()

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use spectask_tests::env::{adversary_bin, json_lines};
 use spectask_tests::{AgentCommand, SampleRepo, TestEnv, processes, spectask_bin};
 
-use crate::common::{expect, profile, show};
+use crate::common::{LIMIT, expect, profile, show};
 
 const BRANCH: &str = "specs/1-job";
 const FOLDER: &str = "specs/1-job";
@@ -119,7 +119,7 @@ impl<'env> Job<'env> {
     fn assert_done(&self) {
         let show = self.show();
         assert_eq!(show["task"]["status"], "implementation_review", "{show:#}");
-        assert_eq!(show["task"]["progress"]["done"], 2);
+        assert_eq!(show["task"]["progress"]["done"], 2, "{show:#}");
         assert_eq!(show["task"]["progress"]["total"], 2);
         let tasks = self
             .repo
@@ -219,11 +219,16 @@ fn what_it_leaves_behind_ends_with_it() {
     let job = Job::new(&env, "early,linger", Some("none"), "");
     job.plan(0);
     assert_eq!(job.attempts("linger").len(), 1);
-    let left: Vec<_> = processes::of_data_dir(&env.data_dir())
-        .into_iter()
-        .filter(|process| !process.is_daemon())
-        .collect();
-    assert!(left.is_empty(), "{left:#?}");
+    let others = || {
+        let mut all = processes::of_data_dir(&env.data_dir());
+        all.retain(|process| !process.is_daemon());
+        all
+    };
+    let started = Instant::now();
+    while !others().is_empty() && started.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(others().is_empty(), "{:#?}", others());
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(job.show()["task"]["status"], "spec_review");
     assert!(!job.outside.join("linger-said").exists());

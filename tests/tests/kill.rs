@@ -155,7 +155,14 @@ impl<'env> Job<'env> {
     }
 
     fn show(&self) -> Value {
-        self.env.json(self.path(), &["show", "1"])
+        // A daemon that was just killed may still take a call; the next one starts another.
+        for _ in 0..3 {
+            let run = self.env.run(self.path(), &["show", "1", "--json"]);
+            if run.code != Some(6) {
+                return serde_json::from_str(&run.ok().stdout).unwrap();
+            }
+        }
+        panic!("the daemon does not come back");
     }
 
     fn status(&self) -> String {
@@ -190,8 +197,19 @@ impl<'env> Job<'env> {
     /// Kills whom the strike names; whether somebody was there.
     fn kill(&mut self, victim: Victim) -> bool {
         let all = processes::of_data_dir(&self.env.data_dir());
+        let daemons: BTreeSet<_> = all
+            .iter()
+            .filter(|p| p.is_daemon())
+            .map(|p| p.pid)
+            .collect();
         let found = all.iter().find(|process| match victim {
-            Victim::Daemon => process.is_daemon(),
+            // A child that is about to become another program still looks like the daemon.
+            Victim::Daemon => {
+                process.is_daemon()
+                    && process
+                        .parent
+                        .is_none_or(|parent| !daemons.contains(&parent))
+            }
             Victim::Agent => process.is_example_agent(),
         });
         let killed = found.is_some_and(|process| kill(process.pid));
@@ -325,6 +343,15 @@ impl<'env> Job<'env> {
         )
     }
 
+    fn only_expected_worktrees(&self) -> bool {
+        let listed = self.repo.git(&["worktree", "list", "--porcelain"]);
+        listed
+            .lines()
+            .filter_map(|line| line.strip_prefix("worktree "))
+            .filter_map(|path| Path::new(path).file_name()?.to_str())
+            .all(|name| name == "project" || name == "integration")
+    }
+
     /// Nothing is left in the repository or in the system that should not be there.
     fn assert_clean(&self) {
         assert_eq!(
@@ -337,14 +364,16 @@ impl<'env> Job<'env> {
             .repo
             .git(&["worktree", "prune", "--dry-run", "--verbose"]);
         assert_eq!(broken, "", "broken worktrees");
-        let listed = self.repo.git(&["worktree", "list", "--porcelain"]);
-        let names: BTreeSet<&str> = listed
-            .lines()
-            .filter_map(|line| line.strip_prefix("worktree "))
-            .filter_map(|path| Path::new(path).file_name()?.to_str())
-            .collect();
-        let expected = BTreeSet::from(["project", "integration"]);
-        assert!(names.is_subset(&expected), "worktrees are left: {listed}");
+        // The last is removed after the job is said to be done.
+        let started = Instant::now();
+        while !self.only_expected_worktrees() {
+            let listed = self.repo.git(&["worktree", "list"]);
+            assert!(
+                started.elapsed() < Duration::from_secs(5),
+                "worktrees are left: {listed}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let mut locks = Vec::new();
         find_locks(&self.path().join(".git"), &mut locks);
         assert!(locks.is_empty(), "locks are left: {locks:?}");

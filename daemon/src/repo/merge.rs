@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::object;
+use super::names::check_tree_path;
 use super::{Author, CommitMessage, RepoError, Repository, Result};
 
 /// Files looked at for renames; more than libgit2's 200, as a refactoring moves many.
@@ -42,6 +43,22 @@ impl Repository {
         message: &CommitMessage,
         author: &Author,
     ) -> Result<Merge> {
+        self.merge_but(ours_tip, theirs, None, message, author)
+    }
+
+    /// Merges as [`Repository::merge`] does, but for the folder `kept`, which stays as it is at
+    /// `ours_tip` whatever the histories did with it.
+    ///
+    /// # Errors
+    /// As [`Repository::merge`]; [`RepoError::InvalidPath`] for the folder.
+    pub fn merge_but(
+        &self,
+        ours_tip: &str,
+        theirs: &str,
+        kept: Option<&str>,
+        message: &CommitMessage,
+        author: &Author,
+    ) -> Result<Merge> {
         let opened = self.open()?;
         let ours = self.commit(&opened, ours_tip)?;
         let theirs = self.commit(&opened, theirs)?;
@@ -63,6 +80,10 @@ impl Repository {
         let mut index = opened
             .merge_commits(&ours, &theirs, Some(&options))
             .map_err(object("merge", about()))?;
+        if let Some(folder) = kept {
+            check_tree_path(folder)?;
+            put_back(&mut index, &ours, folder).map_err(object("merge", about()))?;
+        }
         if index.has_conflicts() {
             let mut paths = BTreeSet::new();
             for conflict in index.conflicts().map_err(object("merge", about()))? {
@@ -99,6 +120,54 @@ impl Repository {
             tree: tree.id().to_string(),
         })
     }
+}
+
+/// Makes a folder of the index what it is in a commit.
+fn put_back(
+    index: &mut git2::Index,
+    commit: &git2::Commit<'_>,
+    folder: &str,
+) -> std::result::Result<(), git2::Error> {
+    // Stages 1 to 3 are the sides of conflicts.
+    for stage in 0..=3 {
+        index.remove_dir(folder.as_ref(), stage)?;
+    }
+    let mut wanted = Vec::new();
+    let start = format!("{folder}/").into_bytes();
+    commit
+        .tree()?
+        .walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+            let path = [parent.as_bytes(), entry.name_bytes()].concat();
+            let is_tree = entry.kind() == Some(git2::ObjectType::Tree);
+            let inside = path.starts_with(&start);
+            if inside && !is_tree {
+                wanted.push((path, entry.id(), entry.filemode()));
+                return git2::TreeWalkResult::Ok;
+            }
+            let leads_there = start.starts_with(&[&path[..], b"/"].concat());
+            if inside || leads_there || !is_tree {
+                git2::TreeWalkResult::Ok
+            } else {
+                git2::TreeWalkResult::Skip
+            }
+        })?;
+    for (path, id, mode) in wanted {
+        index.add(&git2::IndexEntry {
+            ctime: git2::IndexTime::new(0, 0),
+            mtime: git2::IndexTime::new(0, 0),
+            dev: 0,
+            ino: 0,
+            mode: u32::try_from(mode).unwrap_or(0o100_644),
+            uid: 0,
+            gid: 0,
+            file_size: 0,
+            id,
+            flags: 0,
+            flags_extended: 0,
+            path,
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -156,6 +225,41 @@ mod tests {
                 paths: vec!["a b\n".into()]
             }
         );
+    }
+
+    #[test]
+    fn a_kept_folder_stays_whatever_the_histories_did() {
+        let fixture = Fixture::new();
+        let repository = fixture.repository();
+        let base = fixture.commit("specs", &[("specs/7/tasks.md", "[ ]\n"), ("x", "1\n")]);
+        // Both sides share a commit that ticked; one took it back, the other ticks again.
+        let forged = commit(&repository, &base, "specs/7/tasks.md", "[x]\n");
+        let ours = commit(&repository, &base, "specs/7/tasks.md", "[x] mine\n");
+        let theirs = commit(&repository, &forged, "specs/7/tasks.md", "[ ]\n");
+        let theirs = commit(&repository, &theirs, "specs/7/more.md", "more\n");
+        let theirs = commit(&repository, &theirs, "specs/70/other.md", "other\n");
+        let theirs = commit(&repository, &theirs, "x", "2\n");
+        let merged = repository
+            .merge_but(
+                &ours,
+                &theirs,
+                Some("specs/7"),
+                &CommitMessage::new("x"),
+                &Author::User,
+            )
+            .unwrap();
+        let Merge::Merged { commit, .. } = merged else {
+            panic!("{merged:?}")
+        };
+        let read = |path: &str| {
+            let bytes = repository.read_file(&commit, path).unwrap()?;
+            Some(String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(read("specs/7/tasks.md").as_deref(), Some("[x] mine\n"));
+        assert_eq!(read("specs/7/more.md"), None);
+        assert_eq!(read("specs/70/other.md").as_deref(), Some("other\n"));
+        assert_eq!(read("x").as_deref(), Some("2\n"));
+        repository.fsck().unwrap();
     }
 
     #[test]

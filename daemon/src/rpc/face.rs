@@ -1,14 +1,62 @@
 //! What handlers see.
 
-use std::time::Instant;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
+use spectask_protocol::WorkSessionId;
 use tokio_util::sync::CancellationToken;
 
-use crate::scheduler::Shared;
+use crate::{
+    scheduler::Shared,
+    store::StoreError,
+    workflow::{lookup::session_name, turn},
+};
 
 /// What handlers see.
 pub(super) struct Face {
     pub(super) ctx: Shared,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
+    /// What agents were refused, so that each is told to the person once.
+    refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
+}
+
+impl Face {
+    pub(super) fn new(ctx: Shared, stop: CancellationToken) -> Self {
+        Self {
+            ctx,
+            started: Instant::now(),
+            stop,
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Tells the person that an agent tried what it may not.
+    pub(super) async fn refused(&self, session: &WorkSessionId, method: &'static str) {
+        let first = self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((session.clone(), method));
+        let found = self.ctx.store.read(|read| {
+            let Some(row) = read.session(session)? else {
+                return Ok(None);
+            };
+            Ok::<_, StoreError>(read.task(&row.task)?.map(|task| (task, row)))
+        });
+        let Some((task, row)) = found.ok().flatten().filter(|_| first) else {
+            return;
+        };
+        let text = format!(
+            "a process of the agent of {} tried {method}, which is for persons",
+            session_name(&task, &row)
+        );
+        let kept = turn::incident(&self.ctx.store, &task.id, &row.id, "forbidden", text).await;
+        if let Err(error) = kept {
+            tracing::error!(%error, "an incident could not be kept");
+        }
+    }
 }

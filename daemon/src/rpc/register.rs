@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jsonrpsee::{Extensions, RpcModule, types::Params};
+use jsonrpsee::{RpcModule, types::Params};
 use spectask_protocol::{
     Access, EventsParams, Failure, FailureKind, METHODS, Method, Role,
     method::{self, EVENTS_SUBSCRIBE},
 };
 
-use super::{error, face::Face, review, session, setup, system, task};
+use super::{error, face::Face, review, role::Peer, session, setup, system, task};
 use crate::{store::Store, workflow::lookup::find_task};
 
 /// Events that a subscriber gets per look at the store.
@@ -32,9 +32,17 @@ impl Registrar {
                 let handler = handler.clone();
                 let face = Arc::clone(&face);
                 async move {
-                    let answer = match check::<M>(&params, &extensions) {
-                        Ok((role, params)) => handler(face, role, params).await,
-                        Err(failure) => Err(failure),
+                    let peer = extensions.get::<Peer>().unwrap_or(&Peer::UNKNOWN);
+                    let answer = match check::<M>(&params, peer.role) {
+                        Ok(params) => handler(face, peer.role, params).await,
+                        Err(failure) => {
+                            if failure.kind == FailureKind::Forbidden
+                                && let Some(session) = &peer.session
+                            {
+                                face.refused(session, M::NAME).await;
+                            }
+                            Err(failure)
+                        }
                     };
                     answer.map_err(|failure| {
                         tracing::debug!(method = M::NAME, %failure, "refused");
@@ -47,11 +55,7 @@ impl Registrar {
     }
 }
 
-fn check<M: Method>(
-    params: &Params<'_>,
-    extensions: &Extensions,
-) -> Result<(Role, M::Params), Failure> {
-    let role = extensions.get::<Role>().copied().unwrap_or(Role::Agent);
+fn check<M: Method>(params: &Params<'_>, role: Role) -> Result<M::Params, Failure> {
     if M::ACCESS == Access::Person && role == Role::Agent {
         return Err(Failure::new(
             FailureKind::Forbidden,
@@ -62,11 +66,10 @@ fn check<M: Method>(
         )
         .hint("a person decides: in a terminal of their own, not in an agent's"));
     }
-    let params = params.parse::<M::Params>().map_err(|error| {
+    params.parse::<M::Params>().map_err(|error| {
         let text = error.data().map_or(error.message(), |data| data.get());
         Failure::new(FailureKind::InvalidParams, format!("{}: {text}", M::NAME))
-    })?;
-    Ok((role, params))
+    })
 }
 
 /// All methods with their handlers.

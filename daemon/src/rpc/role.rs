@@ -1,35 +1,59 @@
 //! Who is at the other end: a process that descends from an agent, or from the daemon itself as git
 //! hooks and the commands of a repository do, is an agent, whatever it says.
 
-use std::collections::HashSet;
+use std::{collections::HashMap, ffi::OsString};
 
-use spectask_protocol::Role;
+use spectask_protocol::{Role, WorkSessionId};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use crate::{agents::AGENT_MARK, store::ProcessRow};
+use crate::{
+    agents::{AGENT_MARK, SESSION_MARK},
+    store::ProcessRow,
+};
 
 /// A process tree that is deeper is looked at no further.
 const DEPTH: usize = 64;
 
-/// The role of a peer by its process id. A peer that cannot be looked at is an agent: it may read.
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub(super) role: Role,
+    /// The work session whose agent it descends from, where that can be told.
+    pub(super) session: Option<WorkSessionId>,
+}
+
+impl Peer {
+    const PERSON: Self = Self {
+        role: Role::Person,
+        session: None,
+    };
+
+    /// One that cannot be looked at may only read.
+    pub(super) const UNKNOWN: Self = Self {
+        role: Role::Agent,
+        session: None,
+    };
+}
+
+/// Who a peer is by its process id. A peer that cannot be looked at is an agent: it may read.
 ///
 /// It is one if an ancestor is a known agent process, if it or an ancestor leads or belongs to an
 /// agent's process group, or if the mark of agents is in its environment or an ancestor's. A hostile
 /// process of the same user that hides all three is not found; the README says so.
-pub(super) fn role_of(pid: Option<u32>, agents: &[ProcessRow]) -> Role {
+pub(super) fn peer_of(pid: Option<u32>, agents: &[ProcessRow]) -> Peer {
     let Some(pid) = pid else {
         // Only systems that tell no peer get here; the socket's mode keeps other users out.
-        return Role::Person;
+        return Peer::PERSON;
     };
     if pid == std::process::id() {
-        return Role::Person;
+        return Peer::PERSON;
     }
     let Ok(mut system) = System::new() else {
-        return Role::Agent;
+        return Peer::UNKNOWN;
     };
-    let known: HashSet<u32> = agents
+    let known: HashMap<u32, &ProcessRow> = agents
         .iter()
-        .flat_map(|process| [process.pid, process.process_group])
+        .flat_map(|process| [(process.pid, process), (process.process_group, process)])
         .collect();
     let mut at = Pid::from_u32(pid);
     for depth in 0..DEPTH {
@@ -40,30 +64,44 @@ pub(super) fn role_of(pid: Option<u32>, agents: &[ProcessRow]) -> Role {
         let Some(process) = system.process(at) else {
             // The peer itself must be there; an ancestor may have ended.
             return if depth == 0 {
-                Role::Agent
+                Peer::UNKNOWN
             } else {
-                Role::Person
+                Peer::PERSON
             };
         };
-        let marked = process
-            .environ()
-            .iter()
-            .any(|entry| entry.as_encoded_bytes().starts_with(AGENT_MARK.as_bytes()));
-        let grouped = group(at.as_u32()).is_some_and(|group| known.contains(&group));
-        if marked || grouped || known.contains(&at.as_u32()) {
-            return Role::Agent;
+        let marked = marks(process.environ());
+        let recorded = known
+            .get(&at.as_u32())
+            .or_else(|| known.get(&group(at.as_u32())?));
+        if marked.is_some() || recorded.is_some() {
+            let session = recorded.and_then(|process| process.session.clone());
+            return Peer {
+                role: Role::Agent,
+                session: session.or_else(|| marked.flatten()),
+            };
         }
         match process.parent() {
             // What the daemon starts, it starts for agents. In a container it may itself be the
             // process that everything without a parent is given to.
             Some(parent) if parent.as_u32() == std::process::id() && parent.as_u32() != 1 => {
-                return Role::Agent;
+                return Peer::UNKNOWN;
             }
             Some(parent) if parent.as_u32() > 1 => at = parent,
-            _ => return Role::Person,
+            _ => return Peer::PERSON,
         }
     }
-    Role::Agent
+    Peer::UNKNOWN
+}
+
+/// Whether an environment has the mark of agents, and which session it names.
+fn marks(environ: &[OsString]) -> Option<Option<WorkSessionId>> {
+    let value = |mark: &str| {
+        environ
+            .iter()
+            .find_map(|entry| entry.to_str()?.strip_prefix(mark)?.strip_prefix('='))
+    };
+    value(AGENT_MARK)?;
+    Some(value(SESSION_MARK).and_then(|id| id.parse().ok()))
 }
 
 #[cfg(unix)]
@@ -85,6 +123,12 @@ mod tests {
 
     use super::*;
 
+    const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn role_of(pid: Option<u32>, agents: &[ProcessRow]) -> Role {
+        peer_of(pid, agents).role
+    }
+
     fn row(pid: u32) -> ProcessRow {
         ProcessRow {
             id: 1,
@@ -100,7 +144,7 @@ mod tests {
         let mut command = Command::new("sleep");
         command.arg("60").stdin(Stdio::null());
         if mark {
-            command.env("SPECTASK_AGENT", "1");
+            command.env(AGENT_MARK, "1").env(SESSION_MARK, SESSION);
         }
         command.spawn().unwrap()
     }
@@ -123,7 +167,9 @@ mod tests {
         let mut marked = sleeper(true);
         let mut child = sleeper(false);
         let plain = stranger();
-        assert_eq!(role_of(Some(marked.id()), &[]), Role::Agent);
+        let peer = peer_of(Some(marked.id()), &[]);
+        assert_eq!(peer.role, Role::Agent);
+        assert_eq!(peer.session, SESSION.parse().ok());
         assert_eq!(role_of(Some(child.id()), &[]), Role::Agent);
         assert_eq!(role_of(Some(plain), &[]), Role::Person);
         assert_eq!(role_of(Some(plain), &[row(plain)]), Role::Agent);

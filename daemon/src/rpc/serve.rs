@@ -4,7 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use interprocess::local_socket::{
@@ -16,12 +16,16 @@ use jsonrpsee::server::{
     BatchRequestConfig, HttpRequest, Methods, Server as RpcServer, ServerConfig, StopHandle,
     TowerService, serve_with_graceful_shutdown, stop_channel,
 };
-use spectask_protocol::Role;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
-use super::{error::ServeError, face::Face, register, role::role_of};
+use super::{
+    error::ServeError,
+    face::Face,
+    register,
+    role::{Peer, peer_of},
+};
 use crate::scheduler::Shared;
 
 /// The largest message either side sends: a diff, or the documents of a review.
@@ -59,11 +63,7 @@ impl Server {
             source,
         };
         let listener = listen(&socket).map_err(failed)?;
-        let face = Arc::new(Face {
-            ctx,
-            started: Instant::now(),
-            stop,
-        });
+        let face = Arc::new(Face::new(ctx, stop));
         let methods = register::module(Arc::clone(&face))?.into();
         Ok(Self {
             listener,
@@ -136,11 +136,11 @@ async fn connection(
         .store
         .read(|read| read.open_processes())
         .unwrap_or_default();
-    let looked = tokio::task::spawn_blocking(move || role_of(pid, &agents)).await;
-    let role = looked.unwrap_or(Role::Agent);
+    let looked = tokio::task::spawn_blocking(move || peer_of(pid, &agents)).await;
+    let peer = looked.unwrap_or(Peer::UNKNOWN);
     let service = tower::ServiceBuilder::new()
         .map_request(move |mut request: HttpRequest<_>| {
-            request.extensions_mut().insert(role);
+            request.extensions_mut().insert(peer.clone());
             request
         })
         .service(service);

@@ -2,7 +2,7 @@
 //! tick of its task, in one step of the ref. If others were merged since the session began, the
 //! *merged* tree is verified first.
 
-use spectask_protocol::{SessionStage, WaitKind};
+use spectask_protocol::{Event, EventKind, SessionStage, WaitKind};
 
 use super::{
     context::git,
@@ -14,7 +14,7 @@ use crate::{
     repo::{Author, Merge, RepoError, Repository, WorktreeAt},
     spec,
     store::SessionRow,
-    workflow::{NextPrompt, session},
+    workflow::{NextPrompt, session, turn},
 };
 
 /// How often a foreign move of the branch is answered with another try.
@@ -100,6 +100,7 @@ pub(super) async fn tip(job: &Job<'_>) -> Result<String, Halt> {
     })
     .await?;
     if harmless {
+        report_moved(job, &known, &tip).await?;
         return Ok(tip);
     }
     let hint = format!(
@@ -111,6 +112,22 @@ pub(super) async fn tip(job: &Job<'_>) -> Result<String, Halt> {
          the ticks or what was merged"
     );
     Err(Halt::wait(WaitKind::Repository, text, Some(&hint)))
+}
+
+/// Tells a person once that commits of somebody else are on the branch.
+async fn report_moved(job: &Job<'_>, known: &str, tip: &str) -> Result<(), Halt> {
+    let text = format!(
+        "something else moved {} from {known:.12} to {tip:.12}; it holds the same specification, so \
+         work goes on from there",
+        job.task.branch(),
+    );
+    let store = &job.ctx.store;
+    let told = store.read(|read| read.incidents(&job.task.id, 20))?;
+    let same = |event: &Event| matches!(&event.kind, EventKind::Incident { text: told, .. } if *told == text);
+    if !told.iter().any(same) {
+        turn::incident(store, &job.task.id, &job.row.id, "foreign_ref", text).await?;
+    }
+    Ok(())
 }
 
 type Contents = Vec<(String, Option<Vec<u8>>)>;
@@ -151,6 +168,7 @@ async fn plan(job: &Job<'_>, tip: String) -> Result<Plan, Halt> {
     let empty = job.row.accept_empty && job.row.head == job.row.base;
     let subject = format!("Merge {}: {}", job.name(), job.title());
     let message = job.message(subject);
+    let folder = format!("specs/{}", job.task.name());
     git(&job.repository, move |repository| {
         // Only the tick is missing, or not even that.
         let nothing = || Plan::Merged {
@@ -161,7 +179,8 @@ async fn plan(job: &Job<'_>, tip: String) -> Result<Plan, Halt> {
             return Ok(nothing());
         };
         Ok(
-            match repository.merge(&tip, &head, &message, &Author::User)? {
+            // A session's history of the specification counts for nothing.
+            match repository.merge_but(&tip, &head, Some(&folder), &message, &Author::User)? {
                 Merge::Merged { commit, .. } => Plan::Merged { tip, commit },
                 Merge::AlreadyContained => nothing(),
                 Merge::Conflict { paths } => Plan::Conflict { paths },

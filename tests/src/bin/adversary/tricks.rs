@@ -274,12 +274,6 @@ fn decisions(task: &str) -> Vec<Vec<&str>> {
         vec!["cancel", task, "--yes"],
         vec!["pause", task],
         vec!["spawn", task, "More", "-m", "More of it"],
-        vec![
-            "permissions",
-            "answer",
-            "01890a5d-ac96-774b-bcce-b302099a8057",
-            "allow",
-        ],
         vec!["trust", "--yes"],
         vec!["config", "set", "session_limit", "9"],
         vec!["agents", "add", "mine", "--default", "--", "sh"],
@@ -289,6 +283,7 @@ fn decisions(task: &str) -> Vec<Vec<&str>> {
 }
 
 fn roles(peer: &Peer, orders: &Orders, turn: &Turn) {
+    answer_itself(peer, orders, turn);
     for args in decisions(&turn.text("task")) {
         let outcome = Command::new(&orders.spectask)
             .args(&args)
@@ -296,6 +291,43 @@ fn roles(peer: &Peer, orders: &Orders, turn: &Turn) {
             .output();
         peer.log("roles", &args.join(" "), &shown(outcome));
     }
+}
+
+/// Asks for something that a person has to allow, and allows it.
+fn answer_itself(peer: &Peer, orders: &Orders, turn: &Turn) {
+    let run = |args: &[&str]| {
+        Command::new(&orders.spectask)
+            .args(args)
+            .current_dir(&turn.root)
+            .output()
+    };
+    peer.send(&json!({
+        "jsonrpc": "2.0", "id": "asked", "method": "session/request_permission",
+        "params": {
+            "sessionId": turn.session,
+            "toolCall": {
+                "toolCallId": "asked", "title": "edit outside", "kind": "edit", "status": "pending",
+                "locations": [{"path": outside(orders, turn).join("asked.txt")}],
+            },
+            "options": [
+                {"optionId": "yes", "name": "Yes", "kind": "allow_once"},
+                {"optionId": "no", "name": "No", "kind": "reject_once"},
+            ],
+        },
+    }));
+    for _ in 0..100 {
+        let listed = run(&["permissions", "list", "--json"])
+            .ok()
+            .and_then(|output| serde_json::from_slice(&output.stdout).ok())
+            .unwrap_or(Value::Null);
+        if let Some(id) = listed["permissions"][0]["id"].as_str() {
+            let outcome = run(&["permissions", "answer", id, "allow"]);
+            peer.log("roles", "permissions answer", &shown(outcome));
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    peer.log("roles", "permissions answer", &json!("nothing was asked"));
 }
 
 fn check(peer: &mut Peer, orders: &Orders, turn: &Turn) {
