@@ -113,15 +113,6 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     Ok(lock)
 }
 
-/// Whether no daemon has the data folder.
-#[must_use]
-pub fn is_gone(paths: &Paths) -> bool {
-    match File::open(paths.lock_file()) {
-        Ok(file) => !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
-        Err(_) => true,
-    }
-}
-
 fn lock(paths: &Paths) -> Result<File, DaemonError> {
     let folder = |source| DaemonError::Folder {
         path: paths.data_dir.clone(),

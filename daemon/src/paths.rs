@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -69,6 +70,13 @@ impl Paths {
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("daemon.lock")
+    }
+
+    /// Whether a daemon has the data folder, though it may answer no more.
+    #[must_use]
+    pub fn are_in_use(&self) -> bool {
+        File::open(self.lock_file())
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The daemon's log.

@@ -13,7 +13,7 @@ use super::{
     launch,
     wire::{LocalTransport, open},
 };
-use crate::{daemon, paths::Paths};
+use crate::paths::Paths;
 
 /// How long a daemon may take to let go of its socket once it has nothing to do.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -108,7 +108,7 @@ pub(super) async fn stop(paths: &Paths, daemon: Daemon, drain: bool) -> Result<(
     loop {
         match connect_if_running(paths).await {
             // Its socket goes first; until its lock is gone too, its files are in use.
-            Ok(None) if daemon::is_gone(paths) => return Ok(()),
+            Ok(None) if !paths.are_in_use() => return Ok(()),
             Ok(None) if start.elapsed() < STOP_TIMEOUT => {}
             Ok(Some(other)) if other.view.pid != pid => return Ok(()),
             Ok(Some(_)) if drain => {}

@@ -3,13 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use spectask_protocol::{
-    CreateParams, DiffParams, DiffView, Failure, FailureKind, FileStat, FinishParams, ListParams,
-    Role, SessionRef, SpecTaskList, SpecTaskOverview, SpecTaskView, StartParams, TargetParams,
-    TaskParams, TaskRef, WorkMode,
+    AgentName, CreateParams, DiffParams, DiffView, Environment, Failure, FailureKind, FileStat,
+    FinishParams, ListParams, Role, SessionRef, SpecTaskList, SpecTaskOverview, SpecTaskView,
+    StartParams, TargetParams, TaskParams, TaskRef, WorkMode,
 };
 
 use super::{error, face::Face, view};
 use crate::{
+    agents,
+    config::Config,
     repo::{self, Repository},
     scheduler::Project,
     store::TaskRow,
@@ -72,6 +74,9 @@ pub(super) async fn create(
         .or_else(|| params.agent.clone())
         .or_else(|| config.planning_agent.clone())
         .unwrap_or_else(|| agent.clone());
+    for name in [&agent, &planning_agent] {
+        known_agent(&face, &config, &params.environment, name)?;
+    }
     let prompt = ctx
         .redactor(&params.environment)
         .text(params.prompt.trim())
@@ -134,6 +139,33 @@ pub(super) async fn create(
     ctx.environments.bring(&row.project, params.environment);
     ctx.wake.notify_one();
     view::one_task(ctx, &row)
+}
+
+/// Refuses a name that nobody knows; an agent that is only not installed yet is waited for.
+fn known_agent(
+    face: &Face,
+    config: &Config,
+    environment: &Environment,
+    name: &AgentName,
+) -> Result<(), Failure> {
+    let known = agents::known()
+        .iter()
+        .any(|known| known.name == name.as_str());
+    if known || config.agents.contains_key(name) {
+        return Ok(());
+    }
+    let found = face.ctx.agents(config, environment);
+    if found
+        .iter()
+        .any(|(found, _)| found.profile.name == name.as_str())
+    {
+        return Ok(());
+    }
+    Err(
+        Failure::new(FailureKind::NotFound, format!("there is no agent {name}")).hint(
+            "`spectask agents` lists those that are there; `spectask agents add` names another",
+        ),
+    )
 }
 
 fn no_agent() -> Failure {
