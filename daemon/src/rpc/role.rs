@@ -119,7 +119,10 @@ fn group(_pid: u32) -> Option<u32> {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::process::{Child, Command, Stdio};
+    use std::{
+        io::Read,
+        process::{Child, Command, Stdio},
+    };
 
     use super::*;
 
@@ -140,19 +143,31 @@ mod tests {
         }
     }
 
+    /// A child that has begun: before, the system shows no environment of it.
     fn sleeper(mark: bool) -> Child {
-        let mut command = Command::new("sleep");
-        command.arg("60").stdin(Stdio::null());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "echo; read -r _"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         if mark {
             command.env(AGENT_MARK, "1").env(SESSION_MARK, SESSION);
         }
-        command.spawn().unwrap()
+        let mut child = command.spawn().unwrap();
+        let mut line = [0];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut line)
+            .unwrap();
+        child
     }
 
     /// A process that is no child of this one, which stands for the daemon here.
     fn stranger() -> u32 {
         let output = Command::new("sh")
-            .args(["-c", "sleep 60 >/dev/null & echo $!"])
+            .args(["-c", "sleep 60 >/dev/null 2>&1 & echo $!"])
             .output()
             .unwrap();
         String::from_utf8(output.stdout)
