@@ -74,10 +74,16 @@ fn ask(ctx: &Context, view: &SpecTaskView) -> Result<Option<FinishHow>, CliError
             sheet
                 .put(Tone::Name, name)
                 .line(Tone::Good, " can be finished");
+            // Commands are there to be typed: none is cut.
+            let width = ways
+                .iter()
+                .map(|(command, _)| command.len())
+                .max()
+                .unwrap_or(0);
             for (command, what) in &ways {
                 sheet
                     .plain("  ")
-                    .cell(Tone::Name, command, 46)
+                    .cell(Tone::Name, command, width)
                     .plain("  ")
                     .line(Tone::Faint, what);
             }

@@ -161,9 +161,22 @@ pub(super) fn trust_text(sheet: &mut Sheet, view: &TrustView) {
             sheet
                 .plain("  ")
                 .cell(Tone::Faint, name, 8)
-                .line(Tone::Plain, entry);
+                .line(Tone::Plain, &visible(entry));
         }
     }
+}
+
+/// A command as it is trusted, with every control character spelled out: none may hide another.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
 }
 
 pub(super) async fn config(ctx: &Context, args: ConfigArgs) -> Result<Exit, CliError> {

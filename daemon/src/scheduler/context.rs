@@ -154,7 +154,7 @@ impl Context {
         config.default_agent.clone().or_else(|| {
             self.agents(config, environment)
                 .iter()
-                .filter(|(found, _)| found.source != Source::BuiltIn)
+                .filter(|(found, _)| found.source != Source::BuiltIn && found.executable.exists())
                 .find_map(|(found, _)| found.profile.name.parse().ok())
         })
     }

@@ -37,6 +37,12 @@ pub struct ProjectFile {
     pub base: Option<String>,
 }
 
+/// Whether a path is not plainly inside.
+fn leaves(pattern: &str) -> bool {
+    let inside = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+    pattern.is_empty() || !Path::new(pattern).components().all(inside)
+}
+
 fn one_or_many<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -123,6 +129,14 @@ impl Project {
                 path: shown(),
                 reason: error.to_string(),
             })?;
+        if let Some(pattern) = file.copy.iter().find(|pattern| leaves(pattern)) {
+            let reason =
+                format!("copy = {pattern:?} leaves the repository; only paths inside are copied");
+            return Err(ProjectError::Syntax {
+                path: shown(),
+                reason,
+            });
+        }
         let digest = spec::digest(&text);
         let harmless = file.setup.is_empty() && file.verify.is_empty() && file.copy.is_empty();
         let trusted = harmless || trusted(&digest)?;
@@ -194,5 +208,13 @@ mod tests {
                 .contains("verfy")
         );
         assert!(load("verify = 3").is_err());
+        for path in ["../x", "/etc/passwd", "a/../../b", ""] {
+            let error = load(&format!("copy = [{path:?}]")).unwrap_err().to_string();
+            assert!(
+                error.contains(FILE_NAME) && error.contains("copy"),
+                "{error}"
+            );
+        }
+        assert!(load("copy = ['.env', 'config/local*']").is_ok());
     }
 }

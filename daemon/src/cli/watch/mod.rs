@@ -114,9 +114,14 @@ pub(super) async fn follow(
     let mut events = follower.subscribe().await?;
     let mut quiet: Option<(Instant, u64)> = None;
     loop {
-        let overview = follower.overview(&mut events).await?;
+        let mut overview = follower.overview(&mut events).await?;
         follower.name.clone_from(&overview.task.name);
-        for event in follower.drain(&mut events) {
+        let drained = follower.drain(&mut events);
+        if drained.iter().any(|event| event.seq > overview.seq) {
+            // They may name sessions that were made after the look.
+            overview = follower.overview(&mut events).await?;
+        }
+        for event in drained {
             view.event(&event, &overview)?;
         }
         view.state(&overview);
