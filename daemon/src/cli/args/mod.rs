@@ -225,7 +225,7 @@ The pager is $SPECTASK_PAGER, else $PAGER, else less.")]
     /// Read or set the configuration
     #[command(after_help = "Examples:
   spectask config
-  spectask config get limit
+  spectask config get session_limit
   spectask config set limit 5
   spectask config schema > schema.json")]
     Config(ConfigArgs),
