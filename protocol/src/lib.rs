@@ -1,7 +1,7 @@
 //! What the SpecTask daemon and everything that talks to it share: ids, states, views, requests,
 //! events, errors, the one method table and the typed client. Compiles for `wasm32-wasip2`.
 //!
-//! A new method is one line in [`method`]; the server does not build until it has a handler.
+//! A new method is one line in [`method`]; the daemon does not start until it has a handler.
 
 mod client;
 mod error;
