@@ -226,13 +226,17 @@ impl TestEnv {
     /// When git fails.
     #[must_use]
     pub fn git(&self, cwd: &Path, args: &[&str]) -> String {
-        let output = self
-            .command("git", cwd)
-            .args(args)
-            .output()
-            .expect("git starts");
-        let run = Run::new(args, &output).ok();
-        run.stdout.trim_end().to_owned()
+        self.run_git(cwd, args).ok().stdout.trim_end().to_owned()
+    }
+
+    /// Runs git in `cwd`, whatever comes of it.
+    ///
+    /// # Panics
+    /// When git cannot be started.
+    #[must_use]
+    pub fn run_git(&self, cwd: &Path, args: &[&str]) -> Run {
+        let output = self.command("git", cwd).args(args).output();
+        Run::new(args, &output.expect("git starts"))
     }
 
     /// The id of the running daemon, asked from `spectask daemon status --json`.
