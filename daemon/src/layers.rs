@@ -25,6 +25,8 @@ const NARROW: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("repo", &[]),
     ("agents", &[]),
+    ("live", &["store", "redact"]),
+    ("commands", &[]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
     ("cli", &["paths", "spec"]),

@@ -14,12 +14,18 @@ pub mod workflow;
 // Floor 4: agent processes over ACP; the configuration that names them.
 pub mod agents;
 pub mod config;
-// Floor 5: drivers.
+// Floor 5: what happens now: streams of sessions, who watches them.
+pub mod live;
+// Floor 6: drivers; slash commands, which see only the protocol.
+pub mod commands;
 pub mod scheduler;
-// Floor 6: faces.
+// Floor 7: JSON-RPC; the agent that ships with the product.
 pub mod example_agent;
 pub mod rpc;
-// Floor 7: assembly, and commands for people.
+// Floor 8: faces for editors and agents.
+pub mod acp;
+pub mod mcp;
+// Floor 9: assembly, and commands for people.
 pub mod cli;
 pub mod daemon;
 

@@ -1,5 +1,7 @@
 //! The typed client, over any transport: a WebSocket on the local socket, or HTTP from the extension.
 
+use std::{pin::Pin, sync::Arc};
+
 use serde_json::Value;
 
 use crate::{Failure, FailureKind, Method};
@@ -12,6 +14,32 @@ pub trait Transport {
         method: &'static str,
         params: Value,
     ) -> impl Future<Output = Result<Value, Failure>> + Send;
+}
+
+/// A [`Transport`] whose type is not known: for code that serves several.
+pub trait DynTransport: Send + Sync {
+    /// As [`Transport::call`].
+    fn call_boxed<'a>(
+        &'a self,
+        method: &'static str,
+        params: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>>;
+}
+
+impl<T: Transport + Send + Sync> DynTransport for T {
+    fn call_boxed<'a>(
+        &'a self,
+        method: &'static str,
+        params: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'a>> {
+        Box::pin(self.call(method, params))
+    }
+}
+
+impl Transport for Arc<dyn DynTransport> {
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
+        (**self).call_boxed(method, params).await
+    }
 }
 
 /// A typed client of the daemon.

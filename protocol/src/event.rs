@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Decision, ImplementationTaskStatus, PermissionId, SessionStage, SessionStatus, SpecTaskId,
-    SpecTaskStatus, TurnStatus, WaitKind, WorkSessionId,
+    Decision, ImplementationTaskStatus, MessageId, MessageKind, PermissionId, SessionStage,
+    SessionStatus, SpecTaskId, SpecTaskStatus, TurnStatus, WaitKind, WorkSessionId,
 };
 
 /// One domain event.
@@ -160,6 +160,40 @@ pub enum EventKind {
         incident: String,
         /// For a person.
         text: String,
+    },
+    /// A thread from an editor was bound to another SpecTask, or to none.
+    SessionAttached {
+        /// The name it has now.
+        name: String,
+    },
+    /// A thread got a title.
+    ThreadTitled {
+        /// The title.
+        title: String,
+    },
+    /// A message to a session was kept.
+    MessageSent {
+        /// The message.
+        message: MessageId,
+        /// What sort.
+        message_kind: MessageKind,
+    },
+    /// A message reached its session.
+    MessageDelivered {
+        /// The message.
+        message: MessageId,
+    },
+    /// Progress was reported: a claim.
+    Reported {
+        /// What was said.
+        text: String,
+    },
+    /// A decision was recorded.
+    DecisionRecorded {
+        /// What was decided.
+        text: String,
+        /// Where it was said.
+        source: String,
     },
     /// The SpecTask's branch was merged, handed over or kept.
     Finished {

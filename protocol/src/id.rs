@@ -87,6 +87,11 @@ uuid_id! {
     PermissionId, "a permission id (UUID)"
 }
 
+uuid_id! {
+    /// A message from one session, or a person, to a session, a UUIDv7.
+    MessageId, "a message id (UUID)"
+}
+
 macro_rules! reference {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $what:literal) => {
         $(#[$doc])*

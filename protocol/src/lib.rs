@@ -11,14 +11,16 @@ mod id;
 pub mod method;
 mod model;
 mod request;
+pub mod shim;
 mod state;
 
-pub use client::{Client, Transport};
+pub use client::{Client, DynTransport, Transport};
 pub use error::{Failure, FailureKind};
 pub use event::{Event, EventKind};
 pub use finding::{DocumentKind, Finding, Severity, Span};
 pub use id::{
-    AgentName, IdError, PermissionId, ProjectId, SessionRef, SpecTaskId, TaskRef, WorkSessionId,
+    AgentName, IdError, MessageId, PermissionId, ProjectId, SessionRef, SpecTaskId, TaskRef,
+    WorkSessionId,
 };
 pub use method::{Access, METHODS, Method, MethodInfo, PROTOCOL_VERSION};
 pub use model::*;

@@ -123,6 +123,38 @@ methods! {
     WorkSessionAcceptEmpty = "workSession.acceptEmpty", Person, SessionParams => WorkSessionView;
     /// Reads a session's transcript, redacted.
     WorkSessionTranscript = "workSession.transcript", Anyone, TranscriptParams => Transcript;
+    /// Stops the running turn of a session; it can be retried, or prompted again.
+    WorkSessionStop = "workSession.stop", Person, SessionParams => WorkSessionView;
+    /// Binds a thread from an editor to a SpecTask.
+    WorkSessionAttach = "workSession.attach", Person, AttachParams => WorkSessionView;
+    /// Reports progress of a session; a claim, shown as one.
+    WorkSessionReport = "workSession.report", Anyone, ReportParams => Empty;
+    /// Says something to a session; delivered between its turns.
+    CoordinationTell = "coordination.tell", Anyone, TellParams => MessageView;
+    /// Lists messages between sessions.
+    CoordinationListAll = "coordination.list", Anyone, MessageListParams => MessageList;
+    /// Records a decision.
+    DecisionRecord = "decision.record", Anyone, DecideParams => Empty;
+    /// Searches transcripts.
+    HistorySearch = "history.search", Anyone, SearchParams => SearchResult;
+    /// Lists agent threads, those in editors and those of planned sessions.
+    ThreadListAll = "thread.list", Anyone, ThreadListParams => ThreadList;
+    /// Shows a thread.
+    ThreadGet = "thread.get", Anyone, SessionParams => ThreadView;
+    /// Notes a sign of life of a thread, from a program that watches it.
+    ThreadHeartbeat = "thread.heartbeat", Anyone, SessionParams => ThreadView;
+    /// Lists attached editors.
+    ZedListAll = "zed.list", Anyone, ZedListParams => ZedInstanceList;
+    /// Shows an attached editor.
+    ZedGet = "zed.get", Anyone, ZedParams => ZedInstanceView;
+    /// Lists the threads open in an attached editor.
+    ZedThreads = "zed.threads", Anyone, ZedParams => ThreadList;
+    /// Detaches an editor: its threads close there, their sessions stay.
+    ZedDetach = "zed.detach", Person, ZedParams => ZedInstanceView;
+    /// Lists slash commands.
+    CommandListAll = "command.list", Anyone, Empty => CommandList;
+    /// Runs a slash command that a person typed.
+    CommandRun = "command.run", Person, CommandParams => CommandAnswer;
     /// Lists permission requests that wait for a person.
     PermissionListAll = "permission.list", Anyone, Empty => PermissionList;
     /// Answers a permission request.

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentName, Decision, DocumentKind, Event, Finding, ImplementationTaskStatus, PermissionId,
-    Role, SessionMethod, SessionPhase, SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus,
-    ThreadStatus, TurnStatus, WaitKind, WorkMode, WorkSessionId,
+    AgentName, Decision, DocumentKind, Event, Finding, ImplementationTaskStatus, MessageId,
+    MessageKind, PermissionId, Role, SessionMethod, SessionPhase, SessionStage, SessionStatus,
+    SpecTaskId, SpecTaskStatus, ThreadStatus, TurnStatus, WaitKind, WorkMode, WorkSessionId,
 };
 
 /// Ticked required leaf tasks over all required ones.
@@ -116,8 +116,9 @@ pub struct WorkSessionView {
     pub id: WorkSessionId,
     /// Its name: `7-user-auth/02-api`.
     pub name: String,
-    /// Its SpecTask.
-    pub task: SpecTaskId,
+    /// Its SpecTask; none for a thread from an editor that is attached to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<SpecTaskId>,
     /// One line.
     pub title: String,
     /// What it is for.
@@ -494,4 +495,113 @@ pub struct TranscriptEntry {
     pub direction: String,
     /// The redacted JSON-RPC frame, or the daemon's note.
     pub frame: serde_json::Value,
+}
+
+/// A message to a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageView {
+    /// Its id.
+    pub id: MessageId,
+    /// The name of the session that is told.
+    pub to: String,
+    /// The name of the session that tells; none: a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What sort.
+    pub kind: MessageKind,
+    /// What.
+    pub text: String,
+    /// The request it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<MessageId>,
+    /// Whether the session has got it.
+    pub delivered: bool,
+    /// RFC 3339, UTC.
+    pub at: String,
+}
+
+/// An agent thread as an editor sees it: one ACP session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadView {
+    /// The ACP session id towards editors; also the id of its work session once it was prompted.
+    pub id: WorkSessionId,
+    /// The name of its work session; none for a draft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The agent.
+    pub agent: AgentName,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The folder it works in.
+    pub cwd: String,
+    /// The state.
+    pub status: ThreadStatus,
+    /// The editor that shows it, as `zed.list` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Whether a turn runs.
+    pub running: bool,
+    /// The newest sign of life of agent or person, RFC 3339 in UTC.
+    pub last_activity: String,
+}
+
+/// An attached editor: one shim that a Zed window, or another ACP client, runs for a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ZedInstanceView {
+    /// Its id, a UUID; new with each process of the shim.
+    pub instance: String,
+    /// What the editor calls itself: name and version.
+    pub editor: String,
+    /// `attached`, or `detached` by a person.
+    pub status: String,
+    /// The folder it was started in.
+    pub project: String,
+    /// The agent it was started for; none: the `SpecTask` entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The process of the shim.
+    pub pid: u32,
+    /// Seconds since it attached.
+    pub uptime: u64,
+    /// The newest frame either way, RFC 3339 in UTC.
+    pub last_activity: String,
+    /// The threads that are open in it.
+    pub threads: Vec<ThreadView>,
+}
+
+/// A place where a searched text was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchHit {
+    /// The session.
+    pub session: WorkSessionId,
+    /// Its name.
+    pub name: String,
+    /// The transcript's entry.
+    pub index: u64,
+    /// Who said it: `person`, `agent`, `tool`, `daemon`.
+    pub who: String,
+    /// The text around it, one line, at most 300 characters.
+    pub excerpt: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+}
+
+/// A slash command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandView {
+    /// Its name without the slash: `spec-status`.
+    pub name: String,
+    /// What it does, one line.
+    pub description: String,
+    /// What may follow it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a slash command answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandAnswer {
+    /// Markdown.
+    pub text: String,
 }

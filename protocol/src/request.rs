@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentName, AgentTestView, AgentView, DoctorCheck, Document, Event, LineComment, PermissionId,
-    PermissionView, PromptView, SessionRef, SpecTaskView, TaskRef, TranscriptEntry, WorkMode,
-    WorkSessionView,
+    AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SearchHit,
+    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
+    ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.
@@ -378,6 +379,122 @@ pub struct DoctorParams {
     pub environment: Environment,
 }
 
+/// Says something to a session: delivered between its turns, quoted with where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TellParams {
+    /// The session that is told.
+    pub session: SessionRef,
+    /// What, plain text; at most 64 KiB.
+    pub text: String,
+    /// What sort of message; `notification` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<MessageKind>,
+    /// The session that tells, where a person's program speaks for one; an agent's connection
+    /// always speaks for its own session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<SessionRef>,
+    /// For a response: the request it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<MessageId>,
+}
+
+/// Asks for the messages of a SpecTask's sessions or of one session, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MessageListParams {
+    /// The SpecTask or the session (messages to it and from it).
+    pub target: SessionRef,
+}
+
+/// Binds a thread that a person started in an editor to a SpecTask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttachParams {
+    /// The thread's session.
+    pub session: SessionRef,
+    /// The SpecTask; absent: to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRef>,
+}
+
+/// Reports progress of a session, in the words of whoever reports: a claim, not evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportParams {
+    /// The session; an agent's connection may leave it out for its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionRef>,
+    /// What was done or is being done; at most 8 KiB.
+    pub text: String,
+}
+
+/// Records a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DecideParams {
+    /// The SpecTask or session it belongs to; an agent's connection may leave it out for its own
+    /// session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<SessionRef>,
+    /// What was decided and why; at most 8 KiB.
+    pub text: String,
+    /// Where it was said: `slash_command`, `mcp`, `cli`.
+    pub source: String,
+}
+
+/// Searches what was said and done: transcripts of sessions, newest session first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchParams {
+    /// The text, without regard to case; at least 2 characters.
+    pub text: String,
+    /// Only this SpecTask or session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<SessionRef>,
+    /// Only sessions of the repository that this folder is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// At most so many hits; 20 when absent, at most 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Lists threads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadListParams {
+    /// Only those of the repository, or folder, that this folder is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Only those of this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
+}
+
+/// Names an attached editor, or the editors of a SpecTask's project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ZedParams {
+    /// The instance, as `zed.list` tells it.
+    pub instance: String,
+}
+
+/// Lists attached editors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ZedListParams {
+    /// Only those in this SpecTask's project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRef>,
+}
+
+/// Runs a slash command that a person typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandParams {
+    /// The line, from the `/` on.
+    pub line: String,
+    /// The folder the person works in.
+    pub cwd: String,
+    /// The thread it was typed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionRef>,
+    /// The person's environment.
+    #[serde(default)]
+    pub environment: Environment,
+}
+
 macro_rules! list {
     ($($(#[$doc:meta])* $name:ident { $field:ident: $item:ty })*) => {
         $($(#[$doc])*
@@ -406,6 +523,16 @@ list! {
     DoctorReport { checks: DoctorCheck }
     /// A part of a transcript.
     Transcript { entries: TranscriptEntry }
+    /// Messages, oldest first.
+    MessageList { messages: MessageView }
+    /// Threads, the one used last first.
+    ThreadList { threads: ThreadView }
+    /// Attached editors.
+    ZedInstanceList { instances: ZedInstanceView }
+    /// Hits of a search.
+    SearchResult { hits: SearchHit }
+    /// Slash commands.
+    CommandList { commands: CommandView }
     /// Results of a login.
     AgentLoginView { agents: AgentTestView }
 }

@@ -231,6 +231,24 @@ states! {
 }
 
 states! {
+    /// What sort of message one session sends another.
+    MessageKind {
+        /// What came out of a session, for those that depend on it.
+        Handoff = "handoff",
+        /// The sender is blocked by the receiver.
+        Blocking = "blocking",
+        /// For its information.
+        Notification = "notification",
+        /// Wants a response.
+        Request = "request",
+        /// Answers a request.
+        Response = "response",
+        /// To every session of the SpecTask.
+        Broadcast = "broadcast",
+    }
+}
+
+states! {
     /// Who is at the other end of a connection.
     Role {
         /// A person, or a program that acts for one.

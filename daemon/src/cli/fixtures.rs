@@ -58,7 +58,7 @@ pub(super) fn session(number: u32, slug: &str, status: SessionStatus) -> WorkSes
     WorkSessionView {
         id: session_id(number),
         name: format!("{}/{number:02}-{slug}", task.name),
-        task: task.id,
+        task: Some(task.id),
         title: slug.replace('-', " "),
         phase: if number == 0 {
             SessionPhase::Planning

@@ -4,6 +4,8 @@
 //! table; `task`, `review`, `session`, `setup` and `system` hold the handlers; `view` shows rows of
 //! the store as the protocol's views. Handlers check nothing that `workflow` checks.
 
+mod command;
+mod coordination;
 mod error;
 mod face;
 mod register;
@@ -15,6 +17,7 @@ mod setup;
 mod system;
 mod task;
 mod view;
+mod zed;
 
 pub use error::ServeError;
 pub use serve::{Server, socket_name};

@@ -9,7 +9,9 @@ use spectask_protocol::{
     method::{self, EVENTS_SUBSCRIBE},
 };
 
-use super::{error, face::Face, review, role::Peer, session, setup, system, task};
+use super::{
+    command, coordination, error, face::Face, review, role::Peer, session, setup, system, task, zed,
+};
 use crate::{store::Store, workflow::lookup::find_task};
 
 /// Events that a subscriber gets per look at the store.
@@ -103,6 +105,22 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::WorkSessionSpawn, session::spawn)?
         .add(method::WorkSessionAcceptEmpty, session::accept_empty)?
         .add(method::WorkSessionTranscript, session::transcript)?
+        .add(method::WorkSessionStop, coordination::stop)?
+        .add(method::WorkSessionAttach, coordination::attach)?
+        .add(method::WorkSessionReport, coordination::report)?
+        .add(method::CoordinationTell, coordination::tell)?
+        .add(method::CoordinationListAll, coordination::list)?
+        .add(method::DecisionRecord, coordination::decide)?
+        .add(method::HistorySearch, coordination::search)?
+        .add(method::ThreadListAll, zed::threads)?
+        .add(method::ThreadGet, zed::thread)?
+        .add(method::ThreadHeartbeat, zed::heartbeat)?
+        .add(method::ZedListAll, zed::list)?
+        .add(method::ZedGet, zed::get)?
+        .add(method::ZedThreads, zed::threads_of)?
+        .add(method::ZedDetach, zed::detach)?
+        .add(method::CommandListAll, command::list)?
+        .add(method::CommandRun, command::run)?
         .add(method::PermissionListAll, session::permissions)?
         .add(method::PermissionAnswer, session::answer)?
         .add(method::AgentListAll, setup::agents)?

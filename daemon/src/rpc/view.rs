@@ -106,7 +106,7 @@ pub(super) fn session(
     Ok(WorkSessionView {
         id: row.id.clone(),
         name: session_name(task, row),
-        task: row.task.clone(),
+        task: Some(row.task.clone()),
         title: row.title.clone(),
         phase: row.phase,
         status: row.status,

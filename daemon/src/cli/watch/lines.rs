@@ -18,6 +18,10 @@ pub(super) fn matters(event: &Event) -> bool {
         | EventKind::PermissionAsked { .. }
         | EventKind::PermissionAnswered { .. }
         | EventKind::Incident { .. }
+        | EventKind::SessionAttached { .. }
+        | EventKind::MessageSent { .. }
+        | EventKind::Reported { .. }
+        | EventKind::DecisionRecorded { .. }
         | EventKind::Finished { .. } => true,
         EventKind::SessionStatus { to, .. } => {
             matches!(
@@ -37,6 +41,8 @@ pub(super) fn matters(event: &Event) -> bool {
         | EventKind::ImplementationTaskStatus { .. }
         | EventKind::AgentStarted { .. }
         | EventKind::TurnStarted { .. }
+        | EventKind::ThreadTitled { .. }
+        | EventKind::MessageDelivered { .. }
         | EventKind::SessionCommitted { .. } => false,
     }
 }
@@ -160,6 +166,16 @@ fn text(kind: &EventKind) -> (Tone, String) {
         }
         EventKind::Incident { incident, text } => {
             (Tone::Bad, format!("incident {incident}: {text}"))
+        }
+        EventKind::SessionAttached { name } => (Tone::Plain, format!("is now {name}")),
+        EventKind::ThreadTitled { title } => (Tone::Plain, format!("titled: {title}")),
+        EventKind::MessageSent { message_kind, .. } => {
+            (Tone::Plain, format!("is told: {message_kind}"))
+        }
+        EventKind::MessageDelivered { .. } => (Tone::Faint, "got a message".to_owned()),
+        EventKind::Reported { text } => (Tone::Plain, format!("says: {text}")),
+        EventKind::DecisionRecorded { text, source } => {
+            (Tone::Plain, format!("decision ({source}): {text}"))
         }
         EventKind::Finished { how } => (Tone::Good, format!("finished: {}", how.replace('_', " "))),
     }

@@ -1,0 +1,1 @@
+//! The daemon as an ACP agent towards editors.

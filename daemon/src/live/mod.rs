@@ -1,0 +1,1 @@
+//! What happens now: the stream of each session, who watches it, which editors are attached.

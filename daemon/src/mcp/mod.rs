@@ -1,0 +1,1 @@
+//! The daemon as an MCP server towards agents, and towards editors' own agents.
