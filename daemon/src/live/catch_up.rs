@@ -98,9 +98,7 @@ impl Stream {
                     return Step::Gone;
                 }
                 let way = Way::of(&entry.direction);
-                follower
-                    .viewer
-                    .entry(entry.index, way, &entry.frame, true);
+                follower.viewer.entry(entry.index, way, &entry.frame, true);
                 follower.from = entry.index + 1;
             }
             self.drained(follower).await;

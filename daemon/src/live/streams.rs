@@ -57,6 +57,11 @@ impl Live {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn common_store(&self) -> &Store {
+        &self.common.store
+    }
+
     fn streams(&self) -> MutexGuard<'_, HashMap<WorkSessionId, Arc<Stream>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }

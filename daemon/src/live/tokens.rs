@@ -55,8 +55,10 @@ fn fresh() -> String {
     for _ in 0..4 {
         hash.update(Uuid::now_v7().as_bytes());
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
