@@ -9,6 +9,7 @@
 
 mod catch_up;
 mod editors;
+mod history;
 mod stream;
 mod streams;
 mod tokens;
@@ -16,6 +17,7 @@ mod viewer;
 mod writer;
 
 pub use editors::{Editor, EditorInfo, Editors};
+pub use history::History;
 pub use stream::Stream;
 pub use streams::Live;
 pub use tokens::Tokens;
