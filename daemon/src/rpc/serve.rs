@@ -1,28 +1,36 @@
-//! Listens on the local socket, one per data folder, for its owner only.
+//! Listens on the local socket, one per data folder, for its owner only; serves HTTP/1.1 with upgrades.
 
 use std::{
+    convert::Infallible,
     fs, io,
     path::{Path, PathBuf},
+    pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
+use axum::{Router, body::Body, routing::get};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use interprocess::local_socket::{
     GenericFilePath, ListenerOptions, Name, ToFsName,
     tokio::{Listener, Stream, prelude::*},
     traits::StreamCommon,
 };
-use jsonrpsee::server::{
-    BatchRequestConfig, HttpRequest, Methods, Server as RpcServer, ServerConfig, StopHandle,
-    TowerService, serve_with_graceful_shutdown, stop_channel,
+use jsonrpsee::server::{Methods, StopHandle, stop_channel};
+use spectask_protocol::WorkSessionId;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tower::layer::util::Identity;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     error::ServeError,
     face::Face,
+    http::{self, Mounts},
+    local::Local,
     register,
     role::{Peer, peer_of},
 };
@@ -34,12 +42,20 @@ const MESSAGE_LIMIT: u32 = 256 << 20;
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
 
+/// Answers that are under way at the end may still be sent for so long.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Tells which work session a token belongs to.
+pub type SessionOf = Arc<dyn Fn(&str) -> Option<WorkSessionId> + Send + Sync>;
+
 /// The listening daemon.
 pub struct Server {
     listener: Listener,
     socket: PathBuf,
     face: Arc<Face>,
     methods: Methods,
+    mounts: Mounts,
+    sessions: SessionOf,
 }
 
 /// The socket's name as the system wants it.
@@ -52,11 +68,16 @@ pub fn socket_name(socket: &Path) -> io::Result<Name<'_>> {
 
 impl Server {
     /// Takes the socket. The caller holds the lock of the data folder, so a socket that is there is
-    /// left over from a daemon that was killed.
+    /// left over from a daemon that was killed. `mounts` gets the methods as a person calls them and
+    /// gives the routes of other faces.
     ///
     /// # Errors
     /// When the socket cannot be made, or a method has no handler.
-    pub fn bind(ctx: Shared, stop: CancellationToken) -> Result<Self, ServeError> {
+    pub fn bind(
+        ctx: Shared,
+        stop: CancellationToken,
+        mounts: impl FnOnce(Local) -> Mounts,
+    ) -> Result<Self, ServeError> {
         let socket = ctx.paths.socket();
         let failed = |source| ServeError::Listen {
             socket: socket.clone(),
@@ -64,26 +85,42 @@ impl Server {
         };
         let listener = listen(&socket).map_err(failed)?;
         let face = Arc::new(Face::new(ctx, stop));
-        let methods = register::module(Arc::clone(&face))?.into();
+        let methods: Methods = register::module(Arc::clone(&face))?.into();
+        let mounts = mounts(Local::new(methods.clone(), Peer::person()));
         Ok(Self {
             listener,
             socket,
             face,
             methods,
+            mounts,
+            sessions: Arc::new(|_| None),
         })
+    }
+
+    /// The same server, which knows the tokens of sessions: a request that shows one comes from that
+    /// session's agent.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: SessionOf) -> Self {
+        self.sessions = sessions;
+        self
     }
 
     /// Serves until the stop token fires; open requests end first, for a moment.
     pub async fn run(self) {
         let (stop_handle, server_handle) = stop_channel();
-        let config = ServerConfig::builder()
-            .max_request_body_size(MESSAGE_LIMIT)
-            .max_response_body_size(MESSAGE_LIMIT)
-            .max_connections(u32::try_from(CONNECTIONS).unwrap_or(u32::MAX))
-            .set_batch_request_config(BatchRequestConfig::Disabled)
-            .build();
-        let builder = RpcServer::builder().set_config(config).to_service_builder();
+        let rpc = http::rpc(
+            self.methods.clone(),
+            stop_handle.clone(),
+            MESSAGE_LIMIT,
+            CONNECTIONS,
+        );
+        let app = rpc
+            .route("/healthz", get(|| async { "ok" }))
+            .merge(self.mounts.everywhere)
+            .merge(self.mounts.local)
+            .fallback(http::no_route);
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let open = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = self.face.stop.cancelled() => break,
@@ -101,13 +138,15 @@ impl Server {
                 tracing::warn!("too many connections; one more was closed");
                 continue;
             };
-            let service = builder
-                .clone()
-                .build(self.methods.clone(), stop_handle.clone());
-            let (face, stop) = (Arc::clone(&self.face), stop_handle.clone());
-            tokio::spawn(async move {
-                connection(stream, &face, service, stop).await;
-                drop(slot);
+            let (face, sessions) = (Arc::clone(&self.face), Arc::clone(&self.sessions));
+            let (app, stop) = (app.clone(), stop_handle.clone());
+            open.spawn(async move {
+                let peer = look(&stream, &face).await;
+                let stream = Counted {
+                    stream,
+                    _slot: slot,
+                };
+                connection(stream, app, peer, sessions, stop).await;
             });
         }
         if let Err(error) = server_handle.stop() {
@@ -120,15 +159,13 @@ impl Server {
         {
             tracing::warn!(%error, socket = %self.socket.display(), "the socket was not removed");
         }
+        open.close();
+        drop(tokio::time::timeout(LAST_ANSWERS, open.wait()).await);
     }
 }
 
-async fn connection(
-    stream: Stream,
-    face: &Face,
-    service: TowerService<Identity, Identity>,
-    stop: StopHandle,
-) {
+/// Who is at the other end of a connection.
+async fn look(stream: &Stream, face: &Face) -> Peer {
     let pid = stream.peer_creds().ok().and_then(|peer| peer.pid());
     let pid = pid.and_then(|pid| u32::try_from(pid).ok());
     let agents = face
@@ -137,15 +174,79 @@ async fn connection(
         .read(|read| read.open_processes())
         .unwrap_or_default();
     let looked = tokio::task::spawn_blocking(move || peer_of(pid, &agents)).await;
-    let peer = looked.unwrap_or(Peer::UNKNOWN);
-    let service = tower::ServiceBuilder::new()
-        .map_request(move |mut request: HttpRequest<_>| {
-            request.extensions_mut().insert(peer.clone());
-            request
-        })
-        .service(service);
-    if let Err(error) = serve_with_graceful_shutdown(stream, service, stop.shutdown()).await {
+    looked.unwrap_or(Peer::UNKNOWN)
+}
+
+async fn connection<S>(stream: S, app: Router, peer: Peer, sessions: SessionOf, stop: StopHandle)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, peer, sessions) = (app.clone(), peer.clone(), Arc::clone(&sessions));
+        async move {
+            let request = request.map(Body::new);
+            Ok::<_, Infallible>(http::answer(&app, request, peer, &sessions).await)
+        }
+    });
+    let serving = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.shutdown() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// A stream that holds its slot until it is closed, whatever protocol it was upgraded to.
+struct Counted<S> {
+    stream: S,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, buffer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 
