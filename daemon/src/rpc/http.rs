@@ -1,12 +1,11 @@
 //! The routes: JSON-RPC as WebSocket and as POST, and what other faces bring.
 
-use std::sync::Arc;
-
 use axum::{
-    Router,
+    RequestExt, Router,
     body::Body,
-    extract::Request,
+    extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    middleware::map_request,
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -14,7 +13,7 @@ use jsonrpsee::server::{
     BatchRequestConfig, Methods, Server as RpcServer, ServerConfig, StopHandle,
 };
 use serde_json::json;
-use spectask_protocol::{Failure, FailureKind, WorkSessionId};
+use spectask_protocol::{Failure, FailureKind};
 use tower::{Service, ServiceExt};
 
 use super::{role::Peer, serve::SessionOf};
@@ -28,12 +27,33 @@ pub struct Mounts {
     pub everywhere: Router,
 }
 
-/// JSON-RPC at `/rpc`: calls as POST, calls and subscriptions over a WebSocket. `message` limits both
-/// directions, in bytes.
-pub(super) fn rpc(methods: Methods, stop: StopHandle, message: u32, connections: usize) -> Router {
+/// The largest answer, in bytes: a diff, or the documents of a review.
+const ANSWER_LIMIT: u32 = 256 << 20;
+
+/// All routes of one listener, which takes requests up to so many bytes.
+pub(super) fn routes(
+    methods: Methods,
+    stop: StopHandle,
+    request: u32,
+    connections: usize,
+    mounted: Router,
+) -> Router {
+    let size = usize::try_from(request).unwrap_or(usize::MAX);
+    let mounted = mounted
+        .layer(map_request(|request: Request| async {
+            request.with_limited_body()
+        }))
+        .layer(DefaultBodyLimit::max(size));
+    rpc(methods, stop, request, connections)
+        .merge(mounted)
+        .fallback(no_route)
+}
+
+/// JSON-RPC at `/rpc`: calls as POST, calls and subscriptions over a WebSocket.
+fn rpc(methods: Methods, stop: StopHandle, request: u32, connections: usize) -> Router {
     let config = ServerConfig::builder()
-        .max_request_body_size(message)
-        .max_response_body_size(message)
+        .max_request_body_size(request)
+        .max_response_body_size(ANSWER_LIMIT)
         .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
         .set_batch_request_config(BatchRequestConfig::Disabled)
         .build();
@@ -60,29 +80,30 @@ pub(super) fn rpc(methods: Methods, stop: StopHandle, message: u32, connections:
     Router::new().route("/rpc", serve)
 }
 
-/// Answers one request of a peer. A session's token makes its bearer that session's agent, whatever
-/// process it is.
+/// Answers one request of a process on the local socket. A session's token makes its bearer that
+/// session's agent, whatever process it is.
 pub(super) async fn answer(
     app: &Router,
-    mut request: Request,
+    request: Request,
     mut peer: Peer,
     sessions: &SessionOf,
 ) -> Response {
-    if let Some(session) = session(request.headers(), sessions) {
+    if let Some(session) = bearer(request.headers()).and_then(sessions.as_ref()) {
         peer = Peer {
             pid: peer.pid,
             ..Peer::agent(session)
         };
     }
+    pass(app, request, peer).await
+}
+
+/// Hands a request to its route.
+pub(super) async fn pass(app: &Router, mut request: Request, peer: Peer) -> Response {
     request.extensions_mut().insert(peer);
     match app.clone().oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     }
-}
-
-fn session(headers: &HeaderMap, sessions: &SessionOf) -> Option<WorkSessionId> {
-    Arc::as_ref(sessions)(bearer(headers)?)
 }
 
 /// The token of `Authorization: Bearer TOKEN`.
@@ -95,7 +116,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The answer where there is no route.
-pub(super) async fn no_route() -> Response {
+async fn no_route() -> Response {
     refusal(
         StatusCode::NOT_FOUND,
         &Failure::new(

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, routing::get};
+use axum::{body::Body, extract::Request as AxumRequest, response::Response, routing::get};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use interprocess::local_socket::{
     GenericFilePath, ListenerOptions, Name, ToFsName,
     tokio::{Listener, Stream, prelude::*},
@@ -22,6 +22,7 @@ use jsonrpsee::server::{Methods, StopHandle, stop_channel};
 use spectask_protocol::WorkSessionId;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,13 +32,14 @@ use super::{
     face::Face,
     http::{self, Mounts},
     local::Local,
+    loopback::{self, Loopback, Served, Visitor},
     register,
     role::{Peer, peer_of},
 };
 use crate::scheduler::Shared;
 
-/// The largest message either side sends: a diff, or the documents of a review.
-const MESSAGE_LIMIT: u32 = 256 << 20;
+/// The largest request on the local socket, in bytes: documents that a person edited.
+const REQUEST_LIMIT: u32 = 256 << 20;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 256;
@@ -56,6 +58,7 @@ pub struct Server {
     methods: Methods,
     mounts: Mounts,
     sessions: SessionOf,
+    loopback: Option<Loopback>,
 }
 
 /// The socket's name as the system wants it.
@@ -87,6 +90,7 @@ impl Server {
         let face = Arc::new(Face::new(ctx, stop));
         let methods: Methods = register::module(Arc::clone(&face))?.into();
         let mounts = mounts(Local::new(methods.clone(), Peer::person()));
+        let loopback = loopback(&face);
         Ok(Self {
             listener,
             socket,
@@ -94,6 +98,7 @@ impl Server {
             methods,
             mounts,
             sessions: Arc::new(|_| None),
+            loopback,
         })
     }
 
@@ -108,51 +113,70 @@ impl Server {
     /// Serves until the stop token fires; open requests end first, for a moment.
     pub async fn run(self) {
         let (stop_handle, server_handle) = stop_channel();
-        let rpc = http::rpc(
-            self.methods.clone(),
-            stop_handle.clone(),
-            MESSAGE_LIMIT,
-            CONNECTIONS,
+        let routes = |limit, connections, mounted| {
+            let (methods, stop) = (self.methods.clone(), stop_handle.clone());
+            http::routes(methods, stop, limit, connections, mounted)
+        };
+        let everywhere = self.mounts.everywhere;
+        let guarded = routes(
+            loopback::REQUEST_LIMIT,
+            loopback::CONNECTIONS,
+            everywhere.clone(),
         );
-        let app = rpc
-            .route("/healthz", get(|| async { "ok" }))
-            .merge(self.mounts.everywhere)
+        let mounted = everywhere
             .merge(self.mounts.local)
-            .fallback(http::no_route);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+            .route("/healthz", get(|| async { "ok" }));
+        let app = routes(REQUEST_LIMIT, CONNECTIONS, mounted);
+        let mut local = Slots::new("local socket", CONNECTIONS);
+        let mut guests = Slots::new("loopback", loopback::CONNECTIONS);
         let open = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = self.face.stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listener.accept() => accepted.map(Accepted::Local),
+                accepted = guest(self.loopback.as_ref()) => accepted,
             };
-            let stream = match accepted {
-                Ok(stream) => stream,
+            let stop = stop_handle.clone();
+            let sessions = Arc::clone(&self.sessions);
+            match accepted {
+                Ok(Accepted::Local(stream)) => {
+                    let Some(slot) = local.take() else { continue };
+                    let (app, face) = (app.clone(), Arc::clone(&self.face));
+                    open.spawn(async move {
+                        let peer = look(&stream, &face).await;
+                        let answer = move |request| {
+                            let (app, peer) = (app.clone(), peer.clone());
+                            let sessions = Arc::clone(&sessions);
+                            async move { http::answer(&app, request, peer, &sessions).await }
+                        };
+                        serve(http1::Builder::new(), slot.hold(stream), answer, stop).await;
+                    });
+                }
+                Ok(Accepted::Guest(stream, door)) => {
+                    let Some(slot) = guests.take() else { continue };
+                    let door = door.open(guarded.clone(), Arc::clone(&self.face), sessions);
+                    open.spawn(async move {
+                        let mut builder = http1::Builder::new();
+                        builder
+                            .timer(TokioTimer::new())
+                            .header_read_timeout(loopback::HEAD_TIMEOUT);
+                        let answer = move |request| {
+                            let door = door.clone();
+                            async move { door.answer(request).await }
+                        };
+                        serve(builder, slot.hold(stream), answer, stop).await;
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
                 }
-            };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                tracing::warn!("too many connections; one more was closed");
-                continue;
-            };
-            let (face, sessions) = (Arc::clone(&self.face), Arc::clone(&self.sessions));
-            let (app, stop) = (app.clone(), stop_handle.clone());
-            open.spawn(async move {
-                let peer = look(&stream, &face).await;
-                let stream = Counted {
-                    stream,
-                    _slot: slot,
-                };
-                connection(stream, app, peer, sessions, stop).await;
-            });
+            }
         }
         if let Err(error) = server_handle.stop() {
             tracing::debug!(%error, "the server had stopped");
         }
-        drop(self.listener);
+        drop((self.listener, self.loopback));
         if !cfg!(windows)
             && let Err(error) = fs::remove_file(&self.socket)
             && error.kind() != io::ErrorKind::NotFound
@@ -164,31 +188,113 @@ impl Server {
     }
 }
 
-/// Who is at the other end of a connection.
+enum Accepted {
+    Local(Stream),
+    Guest(TcpStream, Visitor),
+}
+
+/// The next connection on loopback, if that is served.
+async fn guest(loopback: Option<&Loopback>) -> io::Result<Accepted> {
+    match loopback {
+        Some(loopback) => {
+            let (stream, visitor) = loopback.accept().await?;
+            Ok(Accepted::Guest(stream, visitor))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Places for connections.
+struct Slots {
+    listener: &'static str,
+    free: Arc<Semaphore>,
+    full: bool,
+}
+
+impl Slots {
+    fn new(listener: &'static str, places: usize) -> Self {
+        Self {
+            listener,
+            free: Arc::new(Semaphore::new(places)),
+            full: false,
+        }
+    }
+
+    /// A place, if one is free. It is logged once that there is none.
+    fn take(&mut self) -> Option<Slot> {
+        let slot = Arc::clone(&self.free).try_acquire_owned().ok();
+        if slot.is_none() && !self.full {
+            tracing::warn!(
+                listener = self.listener,
+                "too many connections; more are closed"
+            );
+        }
+        self.full = slot.is_none();
+        slot.map(Slot)
+    }
+}
+
+struct Slot(OwnedSemaphorePermit);
+
+impl Slot {
+    fn hold<S>(self, stream: S) -> Counted<S> {
+        Counted {
+            stream,
+            _slot: self.0,
+        }
+    }
+}
+
+/// Listens on loopback as the configuration says. The daemon works without it.
+fn loopback(face: &Face) -> Option<Loopback> {
+    let file = face.ctx.paths.http_file();
+    let bound = match face.ctx.config() {
+        Ok(config) if config.http.enabled => {
+            let bound = Loopback::bind(config.http.port, file.clone());
+            bound.map_err(|error| format!("port {} cannot be served: {error}", config.http.port))
+        }
+        Ok(_) => {
+            loopback::forget(&file);
+            face.told(Served::Off);
+            return None;
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match bound {
+        Ok(bound) => {
+            face.told(Served::At(bound.url()));
+            Some(bound)
+        }
+        Err(error) => {
+            loopback::forget(&file);
+            tracing::error!(error, "there is no HTTP on loopback");
+            face.told(Served::Failed(error));
+            None
+        }
+    }
+}
+
+/// Who is at the other end of a connection on the local socket.
 async fn look(stream: &Stream, face: &Face) -> Peer {
     let pid = stream.peer_creds().ok().and_then(|peer| peer.pid());
     let pid = pid.and_then(|pid| u32::try_from(pid).ok());
-    let agents = face
-        .ctx
-        .store
-        .read(|read| read.open_processes())
-        .unwrap_or_default();
+    let agents = face.agents();
     let looked = tokio::task::spawn_blocking(move || peer_of(pid, &agents)).await;
     looked.unwrap_or(Peer::UNKNOWN)
 }
 
-async fn connection<S>(stream: S, app: Router, peer: Peer, sessions: SessionOf, stop: StopHandle)
+/// Serves one connection to its end, or to the daemon's.
+async fn serve<S, F, Fut>(builder: http1::Builder, stream: S, answer: F, stop: StopHandle)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(AxumRequest) -> Fut + Send,
+    Fut: Future<Output = Response> + Send,
 {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (app, peer, sessions) = (app.clone(), peer.clone(), Arc::clone(&sessions));
-        async move {
-            let request = request.map(Body::new);
-            Ok::<_, Infallible>(http::answer(&app, request, peer, &sessions).await)
-        }
+    let service = service_fn(|request: Request<Incoming>| {
+        let answered = answer(request.map(Body::new));
+        async move { Ok::<_, Infallible>(answered.await) }
     });
-    let serving = http1::Builder::new()
+    let serving = builder
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = pin!(serving);
