@@ -25,6 +25,7 @@ use super::{
 use crate::{
     agents::{self, AgentError, Found, PermissionAnswer, Profile, Source},
     config::{Config, ConfigError},
+    live::Live,
     paths::Paths,
     redact::{self, Redactor},
     repo::{RepoError, Repository},
@@ -39,6 +40,8 @@ pub type Shared = Arc<Context>;
 pub struct Context {
     /// The database.
     pub store: Store,
+    /// What happens now: streams of sessions, attached editors.
+    pub live: Live,
     /// Where everything lives.
     pub paths: Paths,
     /// The person's environments.
@@ -75,6 +78,7 @@ impl Context {
         let redaction_key = Sha256::digest(kept).into();
         let prompts = Prompts::new(paths.prompts());
         Ok(Arc::new(Self {
+            live: Live::new(store.clone()),
             store,
             paths,
             environments: Environments::new(),
