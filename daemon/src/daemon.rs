@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{Config, ConfigError},
     paths::Paths,
-    rpc::{ServeError, Server},
+    rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
     store::{Store, StoreError},
     workflow::WorkflowError,
@@ -92,7 +92,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     let ctx = Context::new(store.clone(), paths.clone()).await?;
     scheduler::recover(&ctx).await?;
     let stop = CancellationToken::new();
-    let server = Server::bind(Arc::clone(&ctx), stop.clone())?;
+    let server = Server::bind(Arc::clone(&ctx), stop.clone(), |_| Mounts::default())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
