@@ -21,6 +21,7 @@ mod output;
 mod permission;
 mod process;
 mod profile;
+mod relay;
 mod root;
 mod session;
 mod sessions;
@@ -45,6 +46,7 @@ pub use observer::{
 pub use orphans::{AGENT_MARK, Reaped, SESSION_MARK, is_alive, reap, reap_marked};
 pub use process::{Exit, ProcessIdentity};
 pub use profile::{Policy, Profile};
+pub use relay::RelayError;
 pub use root::{Refusal, Root};
 pub use session::{Mode, Modes};
 pub use sessions::SessionStart;
