@@ -42,6 +42,7 @@ pub(super) struct Editor {
     pub(super) entry: Entry,
     pub(super) cwd: PathBuf,
     pub(super) environment: Environment,
+    pid: u32,
     registered: Mutex<Option<Arc<live::Editor>>>,
     state: Mutex<State>,
     next_ask: AtomicU64,
@@ -97,6 +98,7 @@ impl Editor {
                     entry: hello.entry.clone(),
                     cwd: PathBuf::from(&hello.cwd),
                     environment: hello.environment.clone(),
+                    pid: hello.pid,
                     registered: Mutex::default(),
                     state: Mutex::new(State {
                         peer: peer.clone(),
@@ -123,14 +125,14 @@ impl Editor {
             before.closed.cancel();
             editor.drop_views();
         }
-        editor.register(hello.pid).await;
+        editor.register().await;
         for (session, seen) in &hello.sessions {
             history::attach_again(&editor, session, *seen).await;
         }
         editor
     }
 
-    async fn register(self: &Arc<Self>, pid: u32) {
+    async fn register(self: &Arc<Self>) {
         let cwd = self.cwd.display().to_string();
         let project = self.room.project(&cwd).await;
         if let Some(project) = &project {
@@ -148,7 +150,7 @@ impl Editor {
                 Entry::Agent { name } => Some(name.to_string()),
                 Entry::Command { command } => Some(command.join(" ")),
             },
-            pid,
+            pid: self.pid,
             since: jiff::Timestamp::now().as_millisecond(),
         };
         let registered = self
@@ -203,12 +205,10 @@ impl Editor {
         lock(&self.state).initialize.clone()
     }
 
-    pub(super) fn set_initialize(&self, params: Value) {
+    pub(super) async fn set_initialize(self: &Arc<Self>, params: Value) {
         lock(&self.state).initialize = Some(params);
-        let (name, registered) = (self.client_name(), lock(&self.registered).clone());
-        if let Some(registered) = registered {
-            registered.set_editor(name);
-        }
+        // Only now it is known what the editor calls itself.
+        self.register().await;
     }
 
     /// Whether the editor said it serves that: a pointer into its `clientCapabilities`.

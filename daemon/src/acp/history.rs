@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     agents::RpcError,
-    store::{SessionRow, StoreError},
+    store::{SessionRow, StoreError, ThreadFilter},
     workflow::{self, lookup},
 };
 
@@ -221,7 +221,11 @@ pub(super) fn list(editor: &Arc<Editor>, params: &Value) -> Result<Value, RpcErr
     let listed = editor.room.ctx.store.read(|read| {
         let mut all = Vec::new();
         let agent = wanted.as_ref().map(|wanted| &wanted.name);
-        for row in read.threads(None, agent, false)? {
+        let filter = ThreadFilter {
+            agent,
+            ..ThreadFilter::default()
+        };
+        for row in read.threads(filter)? {
             let title = row.title.clone();
             all.push((row.used_at, row.id, row.cwd, title));
         }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value, json};
-use spectask_protocol::{ThreadStatus, shim::Entry};
+use spectask_protocol::ThreadStatus;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -32,8 +32,7 @@ pub(super) struct Open {
 /// Which agent serves a thread.
 pub(super) fn wanted(thread: &Thread) -> Wanted {
     let row = thread.row();
-    let entry = serde_json::from_str::<Entry>(&row.entry).unwrap_or(Entry::SpecTask);
-    Wanted::of(&entry).unwrap_or(Wanted {
+    Wanted::of(&row.entry).unwrap_or(Wanted {
         name: row.agent,
         command: None,
     })

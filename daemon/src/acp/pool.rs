@@ -164,6 +164,16 @@ impl Pool {
     }
 }
 
+/// Ends processes that serve nobody any more, for as long as the room is there.
+pub(super) async fn sweep(room: Weak<Room>) {
+    let mut minutes = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minutes.tick().await;
+        let Some(room) = room.upgrade() else { return };
+        room.pool.sweep().await;
+    }
+}
+
 async fn start(
     room: &Arc<Room>,
     editor: &Editor,

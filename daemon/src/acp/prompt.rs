@@ -110,7 +110,7 @@ async fn turn(
     );
     let number = match begun.await {
         Ok(number) => number,
-        Err(WorkflowError::AlreadyPrompted(before)) => return Ok(cut(thread, &before)),
+        Err(WorkflowError::Repeated(before)) => return Ok(cut(thread, &before)),
         Err(error) => return Err(broken(error)),
     };
     stream.frame(

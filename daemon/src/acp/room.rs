@@ -35,8 +35,14 @@ impl Acp {
             answers: Mutex::default(),
             boot: uuid::Uuid::now_v7().simple().to_string(),
         });
-        tokio::spawn(super::thread::collect_drafts(Arc::clone(&room)));
+        tokio::spawn(super::thread::collect_drafts(Arc::downgrade(&room)));
+        tokio::spawn(super::pool::sweep(Arc::downgrade(&room)));
         Self { room }
+    }
+
+    /// Ends the agents of threads; their turns end as interrupted when a daemon starts again.
+    pub async fn close(&self) {
+        self.room.pool.close().await;
     }
 
     /// The route that shims connect to; only for the local socket.

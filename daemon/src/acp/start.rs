@@ -21,7 +21,7 @@ pub(super) async fn initialize(
     _call: &Call,
     params: Value,
 ) -> Result<Value, RpcError> {
-    editor.set_initialize(params);
+    editor.set_initialize(params).await;
     let Some(wanted) = Wanted::of(&editor.entry) else {
         return Ok(capabilities::own());
     };
@@ -104,21 +104,21 @@ async fn draft(
     editor: &Arc<Editor>,
     agent: AgentName,
     cwd: String,
-    entry: Option<String>,
+    entry: Option<Entry>,
 ) -> Result<Arc<Thread>, RpcError> {
     let room = &editor.room;
     let broken = |error: &dyn ToString| frames::internal(error.to_string());
     let id: WorkSessionId = workflow::new_id().map_err(|error| broken(&error))?;
-    let entry = match entry {
-        Some(entry) => entry,
-        None => serde_json::to_string(&editor.entry).map_err(|error| broken(&error))?,
-    };
     let new = NewThread {
         id,
-        entry,
+        entry: entry.unwrap_or_else(|| editor.entry.clone()),
         agent,
         project: room.project(&cwd).await,
         cwd,
+        acp_session: None,
+        title: None,
+        state: json!({}),
+        task: None,
     };
     let row = workflow::thread::draft(&room.ctx.store, new).await;
     Ok(room.keep(row.map_err(|error| broken(&error))?))
@@ -198,8 +198,5 @@ pub(super) fn open_behind(editor: &Arc<Editor>, thread: &Arc<Thread>) {
 
 /// Whether a thread has the selectors of the `SpecTask` entry.
 pub(super) fn is_own_entry(thread: &Thread) -> bool {
-    matches!(
-        serde_json::from_str(&thread.row().entry),
-        Ok(Entry::SpecTask)
-    )
+    thread.row().entry == Entry::SpecTask
 }

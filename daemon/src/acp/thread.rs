@@ -312,8 +312,7 @@ pub(super) fn adapt(
 }
 
 /// Forgets drafts that nobody prompted, now and every hour.
-pub(super) async fn collect_drafts(room: Arc<Room>) {
-    let room = Arc::downgrade(&room);
+pub(super) async fn collect_drafts(room: Weak<Room>) {
     let mut hours = tokio::time::interval(Duration::from_secs(3600));
     loop {
         hours.tick().await;
