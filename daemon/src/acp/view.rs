@@ -18,9 +18,9 @@ use super::{
     thread::{Thread, adapt},
 };
 use crate::{
+    acp::pending::Replay,
     commands,
-    live::{Replay, Stream, Viewer, ViewerId, Way},
-    scheduler,
+    live::{Stream, Viewer, ViewerId, Way},
 };
 
 /// From where a session is shown.
@@ -191,7 +191,11 @@ impl View {
         match &self.thread {
             Some(thread) => {
                 let selectors = thread.selectors();
-                Some(adapt(update, || thread.commands_update(), selectors.as_ref()))
+                Some(adapt(
+                    update,
+                    || thread.commands_update(),
+                    selectors.as_ref(),
+                ))
             }
             // Commands, modes and options of a session that the scheduler runs are not an editor's.
             None => match update.get("sessionUpdate").and_then(Value::as_str) {
@@ -231,7 +235,8 @@ impl Viewer for View {
                     self.update(None, update);
                 }
                 if shown {
-                    self.seen.send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
+                    self.seen
+                        .send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
                 }
             }
             _ => {
@@ -245,7 +250,10 @@ impl Viewer for View {
         let replayed = lock(&self.replay).take();
         if let Some(replayed) = replayed {
             let updates = replayed.finish();
-            for update in updates.into_iter().filter_map(|update| self.adapted(&update)) {
+            for update in updates
+                .into_iter()
+                .filter_map(|update| self.adapted(&update))
+            {
                 self.update(None, update);
             }
             // Also tells the shim how far the editor is.
@@ -292,7 +300,7 @@ impl Viewer for View {
                 Err(_) => None,
             };
             // Who came second is not heard.
-            if let Err(error) = scheduler::answer(&room.ctx, &permission, chosen).await {
+            if let Err(error) = super::pending::answer(&room.ctx, &permission, chosen).await {
                 tracing::debug!(%error, "an editor's answer came too late");
                 lock(&room.answers).remove(&permission);
             }
