@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::loopback::Served;
 use crate::{
     scheduler::Shared,
-    store::{ProcessRow, StoreError},
+    store::ProcessRow,
     workflow::{
         WorkflowError,
         lookup::{session_name, task_of},
