@@ -46,7 +46,7 @@ fn task(number: u64, slug: &str, status: &str, project: &str, more: Value) -> Va
 }
 
 fn session(number: u64, name: &str, status: &str, more: Value) -> Value {
-    let title = name.split('-').skip(2).collect::<Vec<_>>().join(" ");
+    let title = name.rsplit(['-', '/']).next().unwrap();
     let mut session = json!({
         "id": session_id(number), "name": name, "task": task_id(8), "title": title,
         "phase": "implementation", "status": status, "stage": "turn", "method": "planned",
@@ -283,7 +283,14 @@ impl Fake {
             "specTask.start" | "specTask.pause" | "specTask.resume" => {
                 self.overview(&text("task"))?["task"].clone()
             }
-            "specTask.retry" => self.overview(&text("target"))?["task"].clone(),
+            "specTask.retry" => {
+                let target = text("target");
+                let task = match self.session(&target) {
+                    Ok(session) => session["task"].as_str().unwrap().to_owned(),
+                    Err(_) => target,
+                };
+                self.overview(&task)?["task"].clone()
+            }
             "review.get" => match text("task") {
                 task if task == task_id(7) || task == "7" => self.review.clone(),
                 _ => return Err(gone("revision", "1")),
