@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use serde_json::{Value, json};
 use spectask_tests::{SampleRepo, TestEnv};
 
-use crate::common::{example_env, expect};
+use crate::common::{LIMIT, example_env, expect};
 
 /// Someone who types slash commands in a repository.
 struct Typist<'a> {
@@ -208,7 +208,7 @@ fn sessions_are_told_stopped_and_decided_on() {
     person.pace = "60000";
     person.types("/spec --name slow Keep notes", &["Planning of `1-slow`"]);
     let mut events = env.follow(repo.path(), &["watch", "1", "--from", "1", "--json"]);
-    events.until(|event| event["kind"] == "turn_started");
+    events.wait_for(LIMIT, |event| event["kind"] == "turn_started");
     person.types(
         "/spec-tell 1/0 Keep it short",
         &["Told `1-slow/00-planning`"],
@@ -221,7 +221,7 @@ fn sessions_are_told_stopped_and_decided_on() {
         "/spec-stop",
         &["Stopped `1-slow`: ended the turns of `1/0`"],
     );
-    events.until(|event| event["kind"] == "turn_ended");
+    events.wait_for(LIMIT, |event| event["kind"] == "turn_ended");
     drop(events);
     person.types("/spec-status", &["**stopped**", "`/spec-start 1"]);
     person.pace = "0";
