@@ -38,7 +38,7 @@ pub use agent_client_protocol::v1::schema::ContentBlock;
 pub use discover::{Found, Source, discover};
 pub use error::AgentError;
 pub use info::{AgentInfo, AuthMethod, LoginCommand};
-pub use known::{Known, known};
+pub use known::{Known, known, own_program};
 pub use observer::{
     Decision, Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
     PermissionOption, ProcessKind,
