@@ -36,7 +36,7 @@ impl<T: Transport + Send + Sync> DynTransport for T {
     }
 }
 
-impl Transport for Arc<dyn DynTransport> {
+impl Transport for Arc<dyn DynTransport + '_> {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
         (**self).call_boxed(method, params).await
     }

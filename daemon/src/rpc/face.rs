@@ -2,16 +2,17 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
 use spectask_protocol::WorkSessionId;
 use tokio_util::sync::CancellationToken;
 
+use super::loopback::Served;
 use crate::{
     scheduler::Shared,
-    store::StoreError,
+    store::{ProcessRow, StoreError},
     workflow::{lookup::session_name, turn},
 };
 
@@ -22,6 +23,7 @@ pub(super) struct Face {
     pub(super) stop: CancellationToken,
     /// What agents were refused, so that each is told to the person once.
     refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
+    loopback: OnceLock<Served>,
 }
 
 impl Face {
@@ -31,7 +33,25 @@ impl Face {
             started: Instant::now(),
             stop,
             refused: Mutex::default(),
+            loopback: OnceLock::new(),
         }
+    }
+
+    /// Keeps what became of the loopback face.
+    pub(super) fn told(&self, served: Served) {
+        // It is bound once.
+        drop(self.loopback.set(served));
+    }
+
+    /// Where the loopback face is.
+    pub(super) fn loopback(&self) -> &Served {
+        self.loopback.get().unwrap_or(&Served::Off)
+    }
+
+    /// Processes of agents that are recorded as running.
+    pub(super) fn agents(&self) -> Vec<ProcessRow> {
+        let rows = self.ctx.store.read(|read| read.open_processes());
+        rows.unwrap_or_default()
     }
 
     /// Tells the person that an agent tried what it may not.

@@ -77,7 +77,8 @@ impl Thread {
             session.id.clone(),
             session.agent.clone(),
             redactor,
-        );
+        )
+        .map_err(Halt::from)?;
         let mut spec = SpawnSpec::new(profile, worktree, environment);
         spec.extra_env = BTreeMap::from([(SESSION_MARK.to_owned(), session.id.to_string())]);
         ctx.set_step(&session.id, Some("starting".into()));
@@ -105,7 +106,7 @@ impl Thread {
 
     /// Ends the agent's process.
     pub(super) async fn close(self) {
-        self.observer.transcript.flush().await;
+        self.observer.stream.flush().await;
         self.agent.close().await;
     }
 }
@@ -149,7 +150,7 @@ pub(super) async fn ask(
         }
     };
     let claim = open.observer.take_claim();
-    open.observer.transcript.flush().await;
+    open.observer.stream.flush().await;
     let outcome = judge(&answer, cancel.is_cancelled(), row, claim.as_deref());
     let (status, reason) = (outcome.status, outcome.reason.clone());
     let next = match &outcome.step {

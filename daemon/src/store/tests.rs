@@ -189,7 +189,7 @@ async fn transcripts_come_back_with_their_large_strings() {
                         frame: json!({ "n": batch * 4 + n, "text": large }),
                     })
                     .collect();
-                write.append_transcript(&id, frames)
+                write.append_transcript(&id, batch * 4, frames)
             })
             .await
             .unwrap();
@@ -210,6 +210,54 @@ async fn transcripts_come_back_with_their_large_strings() {
         })
         .unwrap();
     assert_eq!(blobs, 1);
+}
+
+#[tokio::test]
+async fn transcripts_may_have_gaps_and_never_overlap() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let session = session(&store, &task).await;
+    let append = async |first: u64| {
+        let id = session.id.clone();
+        store
+            .write::<_, StoreError>(move |write| {
+                let frames = (first..first + 3)
+                    .map(|n| Frame {
+                        at: 0,
+                        direction: "daemon".into(),
+                        frame: json!(n),
+                    })
+                    .collect();
+                write.append_transcript(&id, first, frames)
+            })
+            .await
+    };
+    let next = || {
+        store
+            .read(|read| read.transcript_next(&session.id))
+            .unwrap()
+    };
+    assert_eq!(next(), 0);
+    append(2).await.unwrap();
+    append(10).await.unwrap();
+    for taken in [0, 4, 12] {
+        assert!(matches!(
+            append(taken).await,
+            Err(StoreError::Overlap { next: 13, .. })
+        ));
+    }
+    assert_eq!(next(), 13);
+    let page = |from, until, bytes| -> Vec<u64> {
+        let page = store
+            .read(|read| read.transcript_page(&session.id, from..until, bytes))
+            .unwrap();
+        page.iter().map(|entry| entry.index).collect()
+    };
+    assert_eq!(page(0, 100, usize::MAX), [2, 3, 4, 10, 11, 12]);
+    assert_eq!(page(0, 100, 1), [2, 3, 4]);
+    assert_eq!(page(3, 12, usize::MAX), [3, 4, 10, 11]);
+    assert_eq!(page(5, 100, 1), [10, 11, 12]);
+    assert_eq!(page(13, u64::MAX, 1), Vec::<u64>::new());
 }
 
 #[tokio::test]
