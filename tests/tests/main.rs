@@ -12,4 +12,10 @@ mod job;
 mod kill;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(unix)]
+mod outlive;
 mod real_agents;
+#[cfg(unix)]
+mod threads;
+#[cfg(unix)]
+mod threads_common;

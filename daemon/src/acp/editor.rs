@@ -153,12 +153,7 @@ impl Editor {
             pid: self.pid,
             since: jiff::Timestamp::now().as_millisecond(),
         };
-        let registered = self
-            .room
-            .ctx
-            .live
-            .editors()
-            .attach(info, detach.clone());
+        let registered = self.room.ctx.live.editors().attach(info, detach.clone());
         *lock(&self.registered) = Some(registered);
         let (editor, link) = (Arc::downgrade(self), lock(&self.state).link.clone());
         let Some(link) = link else { return };
@@ -184,7 +179,9 @@ impl Editor {
             .as_ref()
             .and_then(|params| params.get("clientInfo"));
         let text = |key| info.and_then(|info| info.get(key)?.as_str());
-        let name = text("title").or_else(|| text("name")).unwrap_or("an editor");
+        let name = text("title")
+            .or_else(|| text("name"))
+            .unwrap_or("an editor");
         match text("version") {
             Some(version) => format!("{name} {version}"),
             None => name.to_owned(),
@@ -351,7 +348,9 @@ impl Editor {
             },
             Incoming::Notification { method, params } => self.notification(&method, params),
             Incoming::Response { id, outcome } => {
-                let asked = id.as_str().and_then(|id| lock(&self.state).asked.remove(id));
+                let asked = id
+                    .as_str()
+                    .and_then(|id| lock(&self.state).asked.remove(id));
                 if let Some(asked) = asked {
                     let _ = asked.send(outcome);
                 }
@@ -414,7 +413,9 @@ impl Editor {
             let editor = Arc::downgrade(self);
             tokio::spawn(async move {
                 while let Some((call, params)) = queue.recv().await {
-                    let Some(editor) = editor.upgrade() else { return };
+                    let Some(editor) = editor.upgrade() else {
+                        return;
+                    };
                     let outcome = prompt::prompt(&editor, &call, params).await;
                     editor.answer(&call, outcome);
                 }

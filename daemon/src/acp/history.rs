@@ -32,7 +32,10 @@ pub(super) enum Shown {
     Thread(Arc<Thread>),
     /// A session that the scheduler runs, or that another thread is, seen under its id or under that
     /// of a thread that was turned into a viewer.
-    Session { id: WorkSessionId, row: Box<SessionRow> },
+    Session {
+        id: WorkSessionId,
+        row: Box<SessionRow>,
+    },
 }
 
 fn broken(error: &StoreError) -> RpcError {
@@ -142,7 +145,10 @@ fn opened_answer(thread: &Thread) -> Value {
         answer["modes"] = modes;
     }
     let options = settings::all_options(thread);
-    if options.as_array().is_some_and(|options| !options.is_empty()) {
+    if options
+        .as_array()
+        .is_some_and(|options| !options.is_empty())
+    {
         answer["configOptions"] = options;
     }
     answer

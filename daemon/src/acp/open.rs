@@ -66,7 +66,10 @@ pub(super) async fn open(editor: &Arc<Editor>, thread: &Arc<Thread>) -> Result<O
     Ok(Open {
         process,
         session,
-        forgot: !reopened && thread.stream().is_some_and(|stream| stream.next_index() > 0),
+        forgot: !reopened
+            && thread
+                .stream()
+                .is_some_and(|stream| stream.next_index() > 0),
     })
 }
 
@@ -222,7 +225,8 @@ pub(super) fn recap(room: &Room, thread: &Thread) -> Option<Value> {
 }
 
 fn append(text: &mut String, direction: &str, frame: &Value) {
-    if direction == Way::ToAgent.as_str() && frame.get("method").is_some_and(|m| m == "session/prompt")
+    if direction == Way::ToAgent.as_str()
+        && frame.get("method").is_some_and(|m| m == "session/prompt")
     {
         text.push_str("\n\nPerson: ");
         let blocks = frame.pointer("/params/prompt").and_then(Value::as_array);
@@ -234,7 +238,9 @@ fn append(text: &mut String, direction: &str, frame: &Value) {
         text.push_str("\n\nYou: ");
     }
     if let Some(update) = frame.pointer("/params/update")
-        && update.get("sessionUpdate").is_some_and(|kind| kind == "agent_message_chunk")
+        && update
+            .get("sessionUpdate")
+            .is_some_and(|kind| kind == "agent_message_chunk")
         && let Some(part) = update.pointer("/content/text").and_then(Value::as_str)
     {
         text.push_str(part);

@@ -135,7 +135,10 @@ mod tests {
         assert_eq!(options[1]["currentValue"], "7-auth");
         assert_eq!(options[2]["currentValue"], "b");
         assert_eq!(options[2]["options"][1]["name"], "b");
-        assert_eq!(ids(&selectors().with(Some(&json!([])), None)), [AGENT, TASK]);
+        assert_eq!(
+            ids(&selectors().with(Some(&json!([])), None)),
+            [AGENT, TASK]
+        );
     }
 
     #[test]

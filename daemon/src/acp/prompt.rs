@@ -41,7 +41,9 @@ pub(super) async fn prompt(
     if let Some((command, rest)) = typed.filter(|_| editor.peer().role == Role::Person) {
         match slash::run(editor, call, &shown, &params, command, rest).await? {
             slash::Done::Answered(answer) => return Ok(answer),
-            slash::Done::Prompt(text) => params["prompt"] = json!([{ "type": "text", "text": text }]),
+            slash::Done::Prompt(text) => {
+                params["prompt"] = json!([{ "type": "text", "text": text }])
+            }
         }
     }
     match shown {
@@ -102,12 +104,8 @@ async fn turn(
         view.caught_up().await;
     }
     let recap = opened.forgot.then(|| open::recap(room, thread)).flatten();
-    let begun = workflow::thread::begin_turn(
-        store,
-        &thread.id,
-        opened.session.clone(),
-        Some(key.clone()),
-    );
+    let begun =
+        workflow::thread::begin_turn(store, &thread.id, opened.session.clone(), Some(key.clone()));
     let number = match begun.await {
         Ok(number) => number,
         Err(WorkflowError::Repeated(before)) => return Ok(cut(thread, &before)),
@@ -122,7 +120,9 @@ async fn turn(
         .map_err(broken)?;
     let mut asked = frames::for_session(params, &opened.session);
     if let Some(blocks) = asked.get_mut("prompt").and_then(Value::as_array_mut) {
-        let told = told.iter().map(|text| json!({ "type": "text", "text": text }));
+        let told = told
+            .iter()
+            .map(|text| json!({ "type": "text", "text": text }));
         let before: Vec<Value> = recap.into_iter().chain(told).collect();
         blocks.splice(0..0, before);
     }
@@ -212,7 +212,9 @@ fn judge(
         }
         Err(RelayError::Rpc(error)) => (TurnStatus::Failed, error.to_string(), Err(error)),
         Err(RelayError::Gone(_)) if cancelled => {
-            thread.note("The agent did not stop by itself, and was ended. The next prompt starts it again.");
+            thread.note(
+                "The agent did not stop by itself, and was ended. The next prompt starts it again.",
+            );
             (TurnStatus::Cancelled, "cancelled".to_owned(), Ok(stopped()))
         }
         Err(RelayError::Gone(error)) => {

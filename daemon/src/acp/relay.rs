@@ -119,8 +119,13 @@ impl Relay {
         let Some(update) = frame.pointer("/params/update") else {
             return;
         };
-        let is_info = update.get("sessionUpdate").is_some_and(|kind| kind == "session_info_update");
-        let title = update.get("title").and_then(Value::as_str).filter(|_| is_info);
+        let is_info = update
+            .get("sessionUpdate")
+            .is_some_and(|kind| kind == "session_info_update");
+        let title = update
+            .get("title")
+            .and_then(Value::as_str)
+            .filter(|_| is_info);
         if let (Some(title), Some(room)) = (title, self.room.upgrade()) {
             let title = self.redactor.text(title).into_owned();
             let id = thread.id.clone();
@@ -330,7 +335,10 @@ impl Observer for Relay {
             let asked = frames::for_session(params.clone(), thread.id.as_str());
             let answer = editor.ask(method, &asked).await;
             let answer = answer.unwrap_or_else(|| {
-                Err(RpcError::new(-32603, "the editor went away before it answered"))
+                Err(RpcError::new(
+                    -32603,
+                    "the editor went away before it answered",
+                ))
             });
             if let Some(stream) = thread.stream() {
                 let answer = frames::response(&Value::Null, answer.clone());

@@ -107,7 +107,11 @@ impl Room {
         let root = repository.root().display().to_string();
         let made = self.ctx.store.write(move |write| {
             let id = crate::workflow::new_id()?;
-            Ok::<_, crate::workflow::WorkflowError>(write.ensure_project(&id, &common_dir, &root)?)
+            Ok::<_, crate::workflow::WorkflowError>(write.ensure_project(
+                &id,
+                &common_dir,
+                &root,
+            )?)
         });
         match made.await {
             Ok(project) => Some(project.id),

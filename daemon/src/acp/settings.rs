@@ -32,7 +32,10 @@ pub(super) async fn set_option(
         Some(MODE) => {
             let opened = open::open(editor, &thread).await?;
             let asked = json!({ "sessionId": opened.session, "modeId": value });
-            let set = opened.process.agent.relay("session/set_mode", &asked, &call.cancel);
+            let set = opened
+                .process
+                .agent
+                .relay("session/set_mode", &asked, &call.cancel);
             set.await.map_err(open::relayed)?;
             set_current_mode(&thread, value);
         }
@@ -52,7 +55,10 @@ pub(super) async fn set_option(
 
 /// All options of a thread: of the `SpecTask` entry ours, then the agent's.
 pub(super) fn all_options(thread: &Thread) -> Value {
-    let (own, modes) = (thread.remembered("configOptions"), thread.remembered("modes"));
+    let (own, modes) = (
+        thread.remembered("configOptions"),
+        thread.remembered("modes"),
+    );
     match thread.selectors() {
         Some(selectors) => selectors.with(own.as_ref(), modes.as_ref()).into(),
         None => own.unwrap_or_else(|| Value::Array(Vec::new())),
@@ -71,11 +77,7 @@ fn set_current_mode(thread: &Thread, mode: &str) {
     }
 }
 
-async fn set_agent(
-    editor: &Arc<Editor>,
-    thread: &Arc<Thread>,
-    name: &str,
-) -> Result<(), RpcError> {
+async fn set_agent(editor: &Arc<Editor>, thread: &Arc<Thread>, name: &str) -> Result<(), RpcError> {
     let offered = thread.selectors().is_some_and(|selectors| {
         selectors.agents.iter().any(|agent| agent == name) || selectors.agent == name
     });
@@ -115,16 +117,13 @@ async fn set_agent(
     Ok(())
 }
 
-async fn set_task(
-    editor: &Arc<Editor>,
-    thread: &Arc<Thread>,
-    name: &str,
-) -> Result<(), RpcError> {
+async fn set_task(editor: &Arc<Editor>, thread: &Arc<Thread>, name: &str) -> Result<(), RpcError> {
     let task = match name {
         NONE | "" => None,
-        name => Some(name.parse().map_err(|_| {
-            frames::invalid(format!("{name:?} is no SpecTask"))
-        })?),
+        name => Some(
+            name.parse()
+                .map_err(|_| frames::invalid(format!("{name:?} is no SpecTask")))?,
+        ),
     };
     let client = editor.room.client(editor.peer());
     let session = SessionRef::from(thread.id.clone());
@@ -150,7 +149,10 @@ pub(super) async fn pass_on(
                 ));
             }
         };
-        let mode = params.get("modeId").and_then(Value::as_str).map(str::to_owned);
+        let mode = params
+            .get("modeId")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         let answer = relay(editor, &thread, call, params).await?;
         if let (Some(mode), "session/set_mode") = (mode, call.method.as_str()) {
             set_current_mode(&thread, &mode);
@@ -174,7 +176,10 @@ async fn relay(
 ) -> Result<Value, RpcError> {
     let opened = open::open(editor, thread).await?;
     let asked = frames::for_session(params, &opened.session);
-    let answer = opened.process.agent.relay(&call.method, &asked, &call.cancel);
+    let answer = opened
+        .process
+        .agent
+        .relay(&call.method, &asked, &call.cancel);
     let answer = answer.await.map_err(open::relayed)?;
     Ok(frames::for_session(answer, thread.id.as_str()))
 }

@@ -49,7 +49,10 @@ pub(super) async fn run(
     }
     let invocation = Invocation {
         client: editor.room.client(editor.peer()),
-        cwd: place.cwd.clone().unwrap_or_else(|| editor.cwd.display().to_string()),
+        cwd: place
+            .cwd
+            .clone()
+            .unwrap_or_else(|| editor.cwd.display().to_string()),
         session: Some(place.session.clone()),
         task: place.task.clone(),
         environment: editor.environment.clone(),
@@ -67,7 +70,9 @@ pub(super) async fn run(
             place.say(editor, &format!("Planning `{name}`\u{2026}\n\n"));
             let stopped = plan::follow(editor, call, &place.id, &task).await?;
             let text = if stopped {
-                format!("Planning of `{name}` goes on without this thread: `/spec-status` shows it.")
+                format!(
+                    "Planning of `{name}` goes on without this thread: `/spec-status` shows it."
+                )
             } else {
                 let task = TaskRef::from(task.id.clone());
                 let summary = commands::review_summary(&client, &task).await;

@@ -90,7 +90,10 @@ pub(super) async fn fork(
 }
 
 fn folder(params: &Value) -> Result<String, RpcError> {
-    let cwd = params.get("cwd").and_then(Value::as_str).unwrap_or_default();
+    let cwd = params
+        .get("cwd")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if Path::new(cwd).is_absolute() {
         Ok(cwd.to_owned())
     } else {

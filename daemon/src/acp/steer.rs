@@ -79,9 +79,7 @@ pub(super) async fn prompt(
             let runs = turns
                 .iter()
                 .any(|turn| turn.status == spectask_protocol::TurnStatus::Running);
-            let stands = row.is_none_or(|row| {
-                row.status.is_final() || row.waiting.is_some()
-            });
+            let stands = row.is_none_or(|row| row.status.is_final() || row.waiting.is_some());
             Ok::<_, StoreError>(stands || (delivered.is_some() && !runs))
         });
         if over.map_err(|error| frames::internal(error.to_string()))? {
@@ -103,7 +101,8 @@ pub(super) async fn prompt(
 }
 
 fn session_id(row: &Option<SessionRow>, id: &WorkSessionId) -> WorkSessionId {
-    row.as_ref().map_or_else(|| id.clone(), |row| row.id.clone())
+    row.as_ref()
+        .map_or_else(|| id.clone(), |row| row.id.clone())
 }
 
 /// The words of a prompt; what is linked or embedded is named.

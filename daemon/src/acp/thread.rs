@@ -174,7 +174,10 @@ impl Thread {
     fn release(&self) {
         let (held, editor) = {
             let mut state = lock(&self.state);
-            (state.held.take().unwrap_or_default(), state.primary.upgrade())
+            (
+                state.held.take().unwrap_or_default(),
+                state.primary.upgrade(),
+            )
         };
         let Some(editor) = editor else { return };
         for update in held {

@@ -191,7 +191,11 @@ impl View {
         match &self.thread {
             Some(thread) => {
                 let selectors = thread.selectors();
-                Some(adapt(update, || thread.commands_update(), selectors.as_ref()))
+                Some(adapt(
+                    update,
+                    || thread.commands_update(),
+                    selectors.as_ref(),
+                ))
             }
             // Commands, modes and options of a session that the scheduler runs are not an editor's.
             None => match update.get("sessionUpdate").and_then(Value::as_str) {
@@ -231,7 +235,8 @@ impl Viewer for View {
                     self.update(None, update);
                 }
                 if shown {
-                    self.seen.send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
+                    self.seen
+                        .send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
                 }
             }
             _ => {
@@ -245,7 +250,10 @@ impl Viewer for View {
         let replayed = lock(&self.replay).take();
         if let Some(replayed) = replayed {
             let updates = replayed.finish();
-            for update in updates.into_iter().filter_map(|update| self.adapted(&update)) {
+            for update in updates
+                .into_iter()
+                .filter_map(|update| self.adapted(&update))
+            {
                 self.update(None, update);
             }
             // Also tells the shim how far the editor is.

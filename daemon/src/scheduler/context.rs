@@ -301,10 +301,7 @@ impl Context {
 
     /// Waits for a person's answer under an id.
     #[must_use]
-    pub fn expect_answer(
-        &self,
-        permission: PermissionId,
-    ) -> oneshot::Receiver<PermissionAnswer> {
+    pub fn expect_answer(&self, permission: PermissionId) -> oneshot::Receiver<PermissionAnswer> {
         let (sender, receiver) = oneshot::channel();
         lock(&self.asks).insert(permission, sender);
         receiver

@@ -226,7 +226,7 @@ impl Thread {
 /// Whether a text says that a turn was cut.
 fn is_note(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["interrupted", "was cut", "cancelled"]
+    ["interrupted", "was cut", "was ended"]
         .iter()
         .any(|word| text.contains(word))
 }

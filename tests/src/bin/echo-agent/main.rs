@@ -9,8 +9,8 @@
 //!   `delete`, `fork`, `modes`, `options`.
 //!
 //! A prompt is a list of orders between semicolons, see [`orders`]. All it says in turn 3 of a
-//! conversation is marked `t3-c1`, `t3-c2` and so on; the last piece of a turn that was not cut is
-//! `t3-end`.
+//! conversation is marked `t3-c1`, `t3-c2` and so on; the last piece of a turn that came
+//! to its end, or was cancelled and stopped by itself, is `t3-end`.
 #![allow(clippy::print_stderr)]
 
 mod agent;

@@ -73,10 +73,10 @@ pub(crate) fn turn(
         }
         turn.obey(order)?;
     }
+    turn.mark("end");
     let stop = if turn.is_cancelled() {
         "cancelled"
     } else {
-        turn.mark("end");
         "end_turn"
     };
     let at = turn.number - 1;
