@@ -13,6 +13,8 @@ mod kill;
 #[cfg(unix)]
 mod lifecycle;
 #[cfg(unix)]
+mod lives;
+#[cfg(unix)]
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
