@@ -14,6 +14,7 @@ mod history;
 mod link;
 mod open;
 mod options;
+mod pending;
 mod plan;
 mod pool;
 mod prompt;

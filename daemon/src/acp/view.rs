@@ -18,9 +18,9 @@ use super::{
     thread::{Thread, adapt},
 };
 use crate::{
+    acp::pending::Replay,
     commands,
-    live::{Replay, Stream, Viewer, ViewerId, Way},
-    scheduler,
+    live::{Stream, Viewer, ViewerId, Way},
 };
 
 /// From where a session is shown.
@@ -300,7 +300,7 @@ impl Viewer for View {
                 Err(_) => None,
             };
             // Who came second is not heard.
-            if let Err(error) = scheduler::answer(&room.ctx, &permission, chosen).await {
+            if let Err(error) = super::pending::answer(&room.ctx, &permission, chosen).await {
                 tracing::debug!(%error, "an editor's answer came too late");
                 lock(&room.answers).remove(&permission);
             }

@@ -12,8 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::loopback::Served;
 use crate::{
     scheduler::Shared,
-    store::{ProcessRow, StoreError},
-    workflow::{lookup::session_name, turn},
+    store::ProcessRow,
+    workflow::{
+        WorkflowError,
+        lookup::{session_name, task_of},
+        turn,
+    },
 };
 
 /// What handlers see.
@@ -65,16 +69,17 @@ impl Face {
             let Some(row) = read.session(session)? else {
                 return Ok(None);
             };
-            Ok::<_, StoreError>(read.task(&row.task)?.map(|task| (task, row)))
+            Ok::<_, WorkflowError>(Some((task_of(read, &row)?, row)))
         });
         let Some((task, row)) = found.ok().flatten().filter(|_| first) else {
             return;
         };
         let text = format!(
             "a process of the agent of {} tried {method}, which is for persons",
-            session_name(&task, &row)
+            session_name(task.as_ref(), &row)
         );
-        let kept = turn::incident(&self.ctx.store, &task.id, &row.id, "forbidden", text).await;
+        let task = task.map(|task| task.id);
+        let kept = turn::incident(&self.ctx.store, task.as_ref(), &row.id, "forbidden", text).await;
         if let Err(error) = kept {
             tracing::error!(%error, "an incident could not be kept");
         }

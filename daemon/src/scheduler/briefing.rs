@@ -191,7 +191,7 @@ impl Briefing<'_> {
         let store = &self.ctx.store;
         let mut depends = store.read(|read| read.dependencies(&self.task.id))?;
         let depends = depends.remove(&work.number).unwrap_or_default();
-        let sessions = store.read(|read| read.sessions(&self.task.id))?;
+        let sessions = store.read(|read| read.driven_sessions(&self.task.id))?;
         let tasks = store.read(|read| read.implementation_tasks(&self.task.id))?;
         let done = tasks.iter().filter(|task| depends.contains(&task.number));
         let handoffs = done.filter_map(|task| {

@@ -314,6 +314,7 @@ impl Context {
             .is_some_and(|waiting| waiting.send(answer).is_ok())
     }
 
+    /// Waits for no answer under that id any more.
     pub fn forget_ask(&self, permission: &PermissionId) {
         lock(&self.asks).remove(permission);
     }
@@ -330,6 +331,7 @@ impl Context {
         Some(token)
     }
 
+    /// Lets a session go that was [taken](Self::take).
     pub fn release(&self, session: &WorkSessionId) {
         lock(&self.running).remove(session);
         self.set_step(session, None);

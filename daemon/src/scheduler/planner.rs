@@ -23,7 +23,9 @@ use crate::{
     repo::{Repository, WorktreeAt},
     store::{SessionRow, TaskRow},
     workflow::{
-        NextPrompt, planning,
+        NextPrompt,
+        lookup::task_of,
+        planning,
         review::{DOCUMENT_LIMIT, DocumentTexts, count},
         session,
     },
@@ -86,11 +88,8 @@ fn load(ctx: &Shared, row: &SessionRow) -> Result<(TaskRow, SessionRow), Halt> {
         .store
         .read(|read| read.session(&row.id))?
         .ok_or(Halt::Gone)?;
-    let task = ctx
-        .store
-        .read(|read| read.task(&row.task))?
-        .ok_or(Halt::Gone)?;
-    Ok((task, row))
+    let task = ctx.store.read(|read| task_of(read, &row))?;
+    Ok((task.ok_or(Halt::Gone)?, row))
 }
 
 const fn is_planned(task: &TaskRow) -> bool {

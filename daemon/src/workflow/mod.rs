@@ -4,7 +4,8 @@
 //!
 //! [`task`] has what a person does with a SpecTask, [`review`] the gate in front of implementation,
 //! [`planning`] how its documents come
-//! about, [`session`] what a work session goes through, [`turn`] what happens while its agent works.
+//! about, [`session`] what a work session goes through, [`turn`] what happens while its agent works,
+//! [`thread`] the life of sessions that a person leads in an editor.
 
 mod error;
 pub mod lookup;
@@ -17,6 +18,7 @@ pub mod session;
 pub mod task;
 #[cfg(test)]
 mod tests;
+pub mod thread;
 pub mod turn;
 
 pub use error::WorkflowError;

@@ -8,8 +8,8 @@ use spectask_protocol::{
 
 use super::{
     WorkflowError,
-    error::refused,
-    lookup::{Target, find_session, find_target, load, session_name},
+    error::{refused, refused_ad_hoc},
+    lookup::{Target, find_id, find_session, find_target, load, session_name},
     machine::{move_session, move_stage, move_task},
     new_id,
 };
@@ -27,7 +27,7 @@ pub async fn update(
     let id = id.clone();
     store
         .write(move |write| {
-            let (_, mut session) = load(write, &id)?;
+            let mut session = find_id(write, &id)?;
             change(&mut session);
             write.update_session(&session)?;
             Ok(session)
@@ -99,7 +99,7 @@ pub async fn advance(
                 && let Some(commit) = session.head.clone()
             {
                 let event = EventKind::SessionCommitted { commit };
-                write.emit(Some(&session.task), Some(&session.id), &event)?;
+                write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             }
             move_stage(write, &mut session, stage)?;
             Ok(session)
@@ -129,7 +129,7 @@ pub async fn verified(
             write.update_session(&session)?;
             let attempt = session.fixes + u32::from(passed);
             let event = EventKind::Verified { passed, attempt };
-            write.emit(Some(&session.task), Some(&session.id), &event)?;
+            write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             Ok(session)
         })
         .await
@@ -191,7 +191,7 @@ pub async fn assign(
             })?;
             let session = write.insert_session(&NewSession {
                 id: new_id()?,
-                task: task.clone(),
+                task: Some(task.clone()),
                 slug: crate::repo::slug(&ready.title),
                 title: ready.title.clone(),
                 description: String::new(),
@@ -200,6 +200,8 @@ pub async fn assign(
                 parent: None,
                 implementation_task: Some(ready.id),
                 agent: row.agent.clone(),
+                cwd: None,
+                project: None,
             })?;
             let status = ImplementationTaskStatus::Assigned;
             write.set_implementation_task(ready.id, status, Some(&session.id))?;
@@ -237,7 +239,10 @@ pub async fn spawn(
         .write(move |write| {
             let (mut task, parent) = match find_target(write, &name)? {
                 Target::Task(task) => (task, None),
-                Target::Session(task, session) => (task, Some(session.id)),
+                Target::Session(Some(task), session) => (task, Some(session.id)),
+                Target::Session(None, session) => {
+                    return Err(refused_ad_hoc("spawn beside", None, &session));
+                }
             };
             match task.status {
                 SpecTaskStatus::Implementation => {}
@@ -255,7 +260,7 @@ pub async fn spawn(
             }
             let session = write.insert_session(&NewSession {
                 id: new_id()?,
-                task: task.id.clone(),
+                task: Some(task.id.clone()),
                 slug: crate::repo::slug(&title),
                 title,
                 description,
@@ -264,6 +269,8 @@ pub async fn spawn(
                 parent,
                 implementation_task: None,
                 agent: agent.unwrap_or_else(|| task.agent.clone()),
+                cwd: None,
+                project: None,
             })?;
             let event = EventKind::SessionCreated {
                 name: session_name(&task, &session),
@@ -287,7 +294,7 @@ pub async fn accept_empty(store: &Store, name: SessionRef) -> Result<SessionRow,
             if !empty {
                 return Err(WorkflowError::SessionState {
                     command: "accept an empty result of",
-                    name: session_name(&task, &session),
+                    name: session_name(task.as_ref(), &session),
                     status: session.status,
                 });
             }
