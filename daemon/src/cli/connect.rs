@@ -230,6 +230,11 @@ fn compare(view: &DaemonView, ours: &str) -> Age {
     }
 }
 
+/// Whether a daemon of that program version is older than this program.
+pub(super) fn is_older(version: &str) -> bool {
+    numbers(version) < numbers(env!("CARGO_PKG_VERSION"))
+}
+
 /// `1.2.3-rc.1` as numbers; what follows the third is not compared.
 fn numbers(version: &str) -> [u32; 3] {
     let mut parts = version

@@ -125,7 +125,8 @@ fn cause<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     }
 }
 
-fn nobody_listens(error: &io::Error) -> bool {
+/// Whether it means that no daemon is there.
+pub(super) fn nobody_listens(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),
@@ -137,7 +138,8 @@ fn nobody_listens(error: &io::Error) -> bool {
     )
 }
 
-fn unreachable_socket(paths: &Paths, error: &io::Error) -> CliError {
+/// The failure when the socket is there and may not be opened.
+pub(super) fn unreachable_socket(paths: &Paths, error: &io::Error) -> CliError {
     CliError::new(
         FailureKind::Unavailable,
         format!(
