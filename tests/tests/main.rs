@@ -7,9 +7,19 @@ mod adversary;
 #[cfg(unix)]
 mod cli;
 #[cfg(unix)]
+mod commands;
+#[cfg(unix)]
 mod common;
 mod job;
 mod kill;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(unix)]
+mod lives;
+#[cfg(unix)]
+mod outlive;
 mod real_agents;
+#[cfg(unix)]
+mod threads;
+#[cfg(unix)]
+mod threads_common;

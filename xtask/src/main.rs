@@ -4,6 +4,7 @@
 mod bench;
 mod binary;
 mod demo;
+mod docs;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -31,10 +32,15 @@ enum Chore {
         #[arg(long, default_value_t = 50)]
         runs: u32,
     },
+    /// Writes the API reference, `docs/api.md`, from the method table.
+    Docs,
     /// Puts the output of `spectask demo` into the README.
     RecordDemo,
     /// Kills the daemon and agents at random moments, once for each seed.
     Soak {
+        /// Editor threads and their windows instead of jobs.
+        #[arg(long)]
+        zed: bool,
         /// Number of seeds.
         #[arg(long, default_value_t = 200)]
         seeds: u32,
@@ -53,7 +59,8 @@ fn main() -> ExitCode {
         Chore::RecordDemo if !binary::is_known() => binary::again_with("dev"),
         Chore::Bench { runs } => bench::run(runs),
         Chore::RecordDemo => demo::record(),
-        Chore::Soak { seeds, from } => soak(from, seeds),
+        Chore::Docs => docs::write(),
+        Chore::Soak { zed, seeds, from } => soak(zed, from, seeds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn soak(from: u32, seeds: u32) -> Result<(), String> {
+fn soak(zed: bool, from: u32, seeds: u32) -> Result<(), String> {
     let started = Instant::now();
     let status = Command::new(env!("CARGO"))
         .args([
@@ -73,7 +80,7 @@ fn soak(from: u32, seeds: u32) -> Result<(), String> {
             "spectask-tests",
             "--test",
             "main",
-            "kill::",
+            if zed { "lives::" } else { "kill::" },
         ])
         .args(["--", "--nocapture"])
         .env("SPECTASK_SOAK_FROM", from.to_string())
