@@ -10,6 +10,7 @@
 mod catch_up;
 mod editors;
 mod history;
+mod replay;
 mod stream;
 mod streams;
 mod tokens;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use editors::{Editor, EditorInfo, Editors};
 pub use history::History;
+pub use replay::Replay;
 pub use stream::Stream;
 pub use streams::Live;
 pub use tokens::Tokens;
