@@ -27,3 +27,5 @@ pub use viewer::{Viewer, ViewerId, Way};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod replay_tests;

@@ -14,7 +14,7 @@ use crate::{
     workflow::lookup::session_name,
 };
 
-fn time(millis: i64) -> String {
+pub(super) fn time(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .unwrap_or_default()
         .to_string()
