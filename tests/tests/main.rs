@@ -10,6 +10,8 @@ mod cli;
 mod commands;
 #[cfg(unix)]
 mod common;
+#[cfg(unix)]
+mod coordination;
 mod job;
 mod kill;
 #[cfg(unix)]

@@ -89,14 +89,14 @@ pub(super) async fn stop(ctx: &Context, args: SessionArgs) -> Result<Exit, CliEr
     };
     let session = daemon.call(WorkSessionStop, params).await?;
     ctx.show(&session, |sheet| {
-        sheet.put(Tone::Name, &session.name).line(
-            Tone::Plain,
-            " is stopped; what it did stays in its worktree",
-        );
-        if session.method != SessionMethod::AdHoc {
-            sheet.plain("Go on: ");
-            sheet.line(Tone::Name, &format!("spectask retry {}", session.name));
+        sheet.put(Tone::Name, &session.name);
+        if session.method == SessionMethod::AdHoc {
+            sheet.line(Tone::Plain, " is stopped; it goes on with the next prompt");
+            return;
         }
+        let kept = " is stopped; what it did stays in its worktree";
+        sheet.line(Tone::Plain, kept).plain("Go on: ");
+        sheet.line(Tone::Name, &format!("spectask retry {}", session.name));
     })?;
     Ok(Exit::Good)
 }
@@ -209,7 +209,7 @@ fn write_hit(sheet: &mut Sheet, hit: &SearchHit, now: Timestamp) {
         .put(Tone::Strong, &hit.who)
         .line(
             Tone::Faint,
-            &format!("  {} ago, entry {}", time::ago(&hit.at, now), hit.index),
+            &format!("  {}, entry {}", time::ago(&hit.at, now), hit.index),
         );
     sheet.plain("  ").line(Tone::Plain, &hit.excerpt);
 }
@@ -286,7 +286,7 @@ mod tests {
         };
         write_hit(&mut sheet, &hit, fixtures::now());
         insta::assert_snapshot!(sheet.into_text(), @r"
-        7-user-auth/02-api  agent  5m ago, entry 31
+        7-user-auth/02-api  agent  5m, entry 31
           the tokens expire␇ after an hour
         ");
     }
