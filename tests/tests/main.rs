@@ -8,6 +8,8 @@ mod adversary;
 mod cli;
 #[cfg(unix)]
 mod common;
+#[cfg(target_os = "linux")]
+mod http;
 mod job;
 mod kill;
 #[cfg(unix)]
