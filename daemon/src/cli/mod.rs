@@ -4,7 +4,7 @@
 //! to the daemon through the typed client over its local socket (`connect`), which is started when
 //! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
-//! live (`watch`). Only `finish` touches the person's repository, on their behalf.
+//! live (`watch`). Editors run `acp`. Only `finish` touches the person's repository, on their behalf.
 
 #![allow(
     clippy::print_stdout,
@@ -12,6 +12,7 @@
     reason = "commands for people print; no other room does"
 )]
 
+mod acp;
 mod agents;
 mod args;
 mod choose;
@@ -31,6 +32,7 @@ mod fixtures;
 mod launch;
 mod lint;
 mod list;
+mod mcp;
 mod new;
 mod pager;
 mod permissions;
@@ -89,6 +91,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, CliError> {
+    // It outlives whatever a context cannot do without.
+    if let Command::Acp(args) = cli.command {
+        return acp::run(&cli.global, args);
+    }
     let ctx = Context::new(&cli.global)?;
     match cli.command {
         Command::Lint(args) => lint::run(&ctx, args),
@@ -106,6 +112,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
             Ok(Exit::Good)
         }
         Command::ExampleAgent => block_on(example_agent()),
+        Command::Mcp => mcp::run(&ctx),
         command => block_on(with_daemon(&ctx, command)),
     }
 }
@@ -154,9 +161,11 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Doctor => setup::doctor(ctx).await,
         Command::Daemon(args) => service::run(ctx, args.command).await,
         Command::Demo(args) => demo::run(ctx, args).await,
-        Command::Lint(_)
+        Command::Acp(_)
+        | Command::Lint(_)
         | Command::Completions { .. }
         | Command::Openrpc
-        | Command::ExampleAgent => Err(CliError::internal("this command needs no daemon")),
+        | Command::ExampleAgent
+        | Command::Mcp => Err(CliError::internal("this command needs no daemon")),
     }
 }

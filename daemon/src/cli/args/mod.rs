@@ -1,5 +1,6 @@
 //! The command line as clap sees it: every command, its options and its examples.
 
+mod acp;
 mod admin;
 mod task;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(super) use acp::*;
 pub(super) use admin::*;
 pub(super) use task::*;
 
@@ -253,10 +255,30 @@ The pager is $SPECTASK_PAGER, else $PAGER, else less.")]
         /// The shell
         shell: Shell,
     },
+    /// Connect an editor, such as Zed, to the daemon's agents (ACP over stdio)
+    #[command(after_help = "Examples:
+  spectask acp                      # agent and SpecTask are chosen in the thread
+  spectask acp --agent claude       # threads of one agent
+  spectask acp -- my-agent --acp    # an agent that is not configured
+
+An editor runs it. In Zed, in settings.json:
+  \"agent_servers\": {
+    \"SpecTask\": { \"type\": \"custom\", \"command\": \"spectask\", \"args\": [\"acp\"] }
+  }
+
+It ends when the editor closes its input. While the daemon is away it waits, and starts it.")]
+    Acp(AcpArgs),
     /// Run the built-in example agent (ACP over stdio, no model)
     #[command(after_help = "Example, in an editor that speaks ACP:
   { \"command\": \"spectask\", \"args\": [\"example-agent\"] }")]
     ExampleAgent,
+    /// Serve MCP on standard streams: tools for agents, slash commands as prompts for editors
+    #[command(after_help = "Example, in the settings of a program that speaks MCP:
+  { \"command\": \"spectask\", \"args\": [\"mcp\"] }
+
+Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
+started when none runs.")]
+    Mcp,
     /// Print the OpenRPC description of the daemon's API
     #[command(hide = true)]
     Openrpc,
