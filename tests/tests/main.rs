@@ -10,8 +10,10 @@ mod cli;
 mod commands;
 #[cfg(unix)]
 mod common;
+#[cfg(target_os = "linux")]
 #[cfg(unix)]
 mod coordination;
+mod http;
 mod job;
 mod kill;
 #[cfg(unix)]

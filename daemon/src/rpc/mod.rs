@@ -31,7 +31,7 @@ pub use error::ServeError;
 pub use http::Mounts;
 pub use local::Local;
 pub use role::Peer;
-pub use serve::{Server, SessionOf, socket_name};
+pub use serve::{Server, socket_name};
 
 #[cfg(test)]
 mod tests;
