@@ -51,6 +51,7 @@ mod watch;
 mod wire;
 mod wording;
 mod words;
+mod zed;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -167,6 +168,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Config(args) => setup::config(ctx, args).await,
         Command::Doctor => setup::doctor(ctx).await,
         Command::Daemon(args) => service::run(ctx, args.command).await,
+        Command::Zed(args) => zed::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Acp(_)
         | Command::Lint(_)

@@ -4,6 +4,7 @@ mod acp;
 mod admin;
 mod coordinate;
 mod task;
+mod zed;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub(super) use acp::*;
 pub(super) use admin::*;
 pub(super) use coordinate::*;
 pub(super) use task::*;
+pub(super) use zed::*;
 
 use super::error::EXIT_CODES;
 
@@ -314,6 +316,13 @@ It ends when the editor closes its input. While the daemon is away it waits, and
 Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
 started when none runs.")]
     Mcp,
+    /// See which editors are attached and what threads they show, or detach one
+    #[command(after_help = "Examples:
+  spectask zed list
+  spectask zed threads
+  spectask zed threads 0190a2       # of one editor, by the beginning of its id
+  spectask zed detach 0190a2")]
+    Zed(ZedArgs),
     /// Print the OpenRPC description of the daemon's API
     #[command(hide = true)]
     Openrpc,
