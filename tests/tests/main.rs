@@ -13,3 +13,5 @@ mod kill;
 #[cfg(unix)]
 mod lifecycle;
 mod real_agents;
+#[cfg(unix)]
+mod shim;
