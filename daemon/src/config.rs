@@ -36,6 +36,8 @@ pub struct Config {
     pub command_limit: u64,
     /// What the log file tells, in the syntax of tracing's env-filter. `SPECTASK_LOG`
     pub log: String,
+    /// HTTP on this machine, for programs that cannot open the local socket.
+    pub http: Http,
     /// Agents, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<AgentName, Profile>,
@@ -51,7 +53,27 @@ impl Default for Config {
             fix_rounds: 3,
             command_limit: 1800,
             log: "info".into(),
+            http: Http::default(),
             agents: BTreeMap::new(),
+        }
+    }
+}
+
+/// HTTP on this machine. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Whether the daemon listens on 127.0.0.1. `SPECTASK_HTTP_ENABLED`
+    pub enabled: bool,
+    /// The port; 0 takes one that is free. `SPECTASK_HTTP_PORT`
+    pub port: u16,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            port: 0,
         }
     }
 }
@@ -140,6 +162,15 @@ impl Config {
         })?;
         overlay("COMMAND_LIMIT", &mut |value| {
             number(value).map(|n| config.command_limit = u64::from(n))
+        })?;
+        overlay("HTTP_ENABLED", &mut |value| {
+            let enabled = value.parse().map_err(|_| "is neither true nor false")?;
+            config.http.enabled = enabled;
+            Ok(())
+        })?;
+        overlay("HTTP_PORT", &mut |value| {
+            config.http.port = value.parse().map_err(|_| "is not a port")?;
+            Ok(())
         })?;
         overlay("LOG", &mut |value| {
             config.log = value.to_owned();
@@ -296,17 +327,19 @@ mod tests {
             None
         })
         .unwrap();
-        for field in schema["properties"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .filter(|f| *f != "agents")
-        {
-            let variable = format!("SPECTASK_{}", field.to_uppercase());
-            assert!(asked.borrow().contains(&variable), "{variable}");
-            let told = schema["properties"][field]["description"].as_str().unwrap();
-            assert!(told.contains(&variable), "{field}: {told}");
-        }
+        let check = |prefix: &str, properties: &serde_json::Value| {
+            let fields = properties.as_object().unwrap().iter();
+            for (field, about) in
+                fields.filter(|(field, _)| !["agents", "http"].contains(&field.as_str()))
+            {
+                let variable = format!("{prefix}{}", field.to_uppercase());
+                assert!(asked.borrow().contains(&variable), "{variable}");
+                let told = about["description"].as_str().unwrap();
+                assert!(told.contains(&variable), "{field}: {told}");
+            }
+        };
+        check("SPECTASK_", &schema["properties"]);
+        check("SPECTASK_HTTP_", &schema["$defs"]["Http"]["properties"]);
     }
 
     #[test]

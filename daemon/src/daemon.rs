@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    acp::Acp,
     config::{Config, ConfigError},
     paths::Paths,
-    rpc::{ServeError, Server},
+    rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
     store::{Store, StoreError},
     workflow::WorkflowError,
@@ -92,7 +93,16 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     let ctx = Context::new(store.clone(), paths.clone()).await?;
     scheduler::recover(&ctx).await?;
     let stop = CancellationToken::new();
-    let server = Server::bind(Arc::clone(&ctx), stop.clone())?;
+    let mut editors = None;
+    let server = Server::bind(Arc::clone(&ctx), stop.clone(), |local| {
+        let acp = Acp::new(Arc::clone(&ctx), local);
+        let local = acp.routes();
+        editors = Some(acp);
+        Mounts {
+            local,
+            ..Mounts::default()
+        }
+    })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -104,6 +114,9 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();
+    if let Some(acp) = editors {
+        acp.close().await;
+    }
     scheduler.abort();
     // Aborting the scheduler drops its sessions, and with them their agents' process groups.
     drop(tokio::time::timeout(GRACE, scheduler).await);

@@ -85,6 +85,13 @@ impl Paths {
         self.data_dir.join("daemon.log")
     }
 
+    /// Address and token of the HTTP service on loopback, as JSON with `url`, `token` and `pid`; there
+    /// while the daemon runs, for its user alone.
+    #[must_use]
+    pub fn http_file(&self) -> PathBuf {
+        self.data_dir.join("http.json")
+    }
+
     /// The folder of the worktrees.
     #[must_use]
     pub fn worktrees(&self) -> PathBuf {

@@ -36,7 +36,7 @@ impl<T: Transport + Send + Sync> DynTransport for T {
     }
 }
 
-impl Transport for Arc<dyn DynTransport> {
+impl Transport for Arc<dyn DynTransport + '_> {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
         (**self).call_boxed(method, params).await
     }
@@ -52,6 +52,11 @@ impl<T: Transport> Client<T> {
     /// A client over that transport.
     pub const fn new(transport: T) -> Self {
         Self { transport }
+    }
+
+    /// The transport alone.
+    pub fn into_transport(self) -> T {
+        self.transport
     }
 
     /// The transport.

@@ -168,6 +168,12 @@ impl Agent {
         }
     }
 
+    /// A future that is done when the agent is gone, and does not keep it alive.
+    pub fn exit_watch(&self) -> impl Future<Output = ()> + Send + 'static {
+        let closed = self.host().closed.clone();
+        async move { closed.cancelled().await }
+    }
+
     /// Whether the process runs and the connection is open.
     #[must_use]
     pub fn is_alive(&self) -> bool {

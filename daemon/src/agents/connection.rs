@@ -99,6 +99,35 @@ impl Connection {
         }
     }
 
+    /// As [`request`](Self::request); when `cancel` fires the agent is told by `$/cancel_request`, and
+    /// its answer is still waited for.
+    pub(super) async fn request_until(
+        &self,
+        method: &str,
+        params: &Value,
+        cancel: &CancellationToken,
+    ) -> Result<Value, Failure> {
+        let mut waiting = self.register();
+        self.send(wire::request(waiting.id, method, params)).await?;
+        let mut told = false;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut waiting.answer => {
+                    return match answer {
+                        Ok(answer) => answer.map_err(Failure::Rpc),
+                        Err(_) => Err(Failure::Closed),
+                    };
+                }
+                () = cancel.cancelled(), if !told => {
+                    told = true;
+                    let params = json!({ "requestId": waiting.id });
+                    self.notify("$/cancel_request", &params).await?;
+                }
+            }
+        }
+    }
+
     /// As [`request`](Self::request), within `limit`; `None` if that is over, which the agent is
     /// told by `$/cancel_request`.
     pub(super) async fn request_within(

@@ -107,7 +107,7 @@ pub(super) fn by_program(program: &str) -> Option<&'static Known> {
 }
 /// The running executable. After an upgrade under a running daemon Linux calls it deleted, while a
 /// new one is at its place.
-pub(super) fn own_program() -> Option<PathBuf> {
+pub fn own_program() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let text = own.to_str()?;
     match text.strip_suffix(" (deleted)").map(PathBuf::from) {

@@ -21,6 +21,7 @@ mod output;
 mod permission;
 mod process;
 mod profile;
+mod relay;
 mod root;
 mod session;
 mod sessions;
@@ -37,7 +38,7 @@ pub use agent_client_protocol::v1::schema::ContentBlock;
 pub use discover::{Found, Source, discover};
 pub use error::AgentError;
 pub use info::{AgentInfo, AuthMethod, LoginCommand};
-pub use known::{Known, known};
+pub use known::{Known, known, own_program};
 pub use observer::{
     Decision, Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
     PermissionOption, ProcessKind,
@@ -45,6 +46,7 @@ pub use observer::{
 pub use orphans::{AGENT_MARK, Reaped, SESSION_MARK, is_alive, reap, reap_marked};
 pub use process::{Exit, ProcessIdentity};
 pub use profile::{Policy, Profile};
+pub use relay::RelayError;
 pub use root::{Refusal, Root};
 pub use session::{Mode, Modes};
 pub use sessions::SessionStart;

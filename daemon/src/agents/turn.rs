@@ -12,7 +12,8 @@ use super::error::AgentError;
 use super::session::Verdict;
 
 /// How long an agent may take to end a turn after `session/cancel`.
-const CANCEL_GRACE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
+pub(super) const CANCEL_GRACE: Duration =
+    Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 
 /// Why a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,17 +2,22 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
 use spectask_protocol::WorkSessionId;
 use tokio_util::sync::CancellationToken;
 
+use super::{local::Local, loopback::Served};
 use crate::{
     scheduler::Shared,
-    store::StoreError,
-    workflow::{lookup::session_name, turn},
+    store::ProcessRow,
+    workflow::{
+        WorkflowError,
+        lookup::{session_name, task_of},
+        turn,
+    },
 };
 
 /// What handlers see.
@@ -22,6 +27,9 @@ pub(super) struct Face {
     pub(super) stop: CancellationToken,
     /// What agents were refused, so that each is told to the person once.
     refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
+    loopback: OnceLock<Served>,
+    /// The methods as a person calls them: slash commands are made of calls.
+    local: OnceLock<Local>,
 }
 
 impl Face {
@@ -31,7 +39,37 @@ impl Face {
             started: Instant::now(),
             stop,
             refused: Mutex::default(),
+            loopback: OnceLock::new(),
+            local: OnceLock::new(),
         }
+    }
+
+    /// Keeps what became of the loopback face.
+    pub(super) fn told(&self, served: Served) {
+        // It is bound once.
+        drop(self.loopback.set(served));
+    }
+
+    /// Keeps the methods, which are made of this face.
+    pub(super) fn serves(&self, local: Local) {
+        // They are made once.
+        drop(self.local.set(local));
+    }
+
+    /// The methods as a person calls them, once they are there.
+    pub(super) fn local(&self) -> Option<Local> {
+        self.local.get().cloned()
+    }
+
+    /// Where the loopback face is.
+    pub(super) fn loopback(&self) -> &Served {
+        self.loopback.get().unwrap_or(&Served::Off)
+    }
+
+    /// Processes of agents that are recorded as running.
+    pub(super) fn agents(&self) -> Vec<ProcessRow> {
+        let rows = self.ctx.store.read(|read| read.open_processes());
+        rows.unwrap_or_default()
     }
 
     /// Tells the person that an agent tried what it may not.
@@ -45,16 +83,17 @@ impl Face {
             let Some(row) = read.session(session)? else {
                 return Ok(None);
             };
-            Ok::<_, StoreError>(read.task(&row.task)?.map(|task| (task, row)))
+            Ok::<_, WorkflowError>(Some((task_of(read, &row)?, row)))
         });
         let Some((task, row)) = found.ok().flatten().filter(|_| first) else {
             return;
         };
         let text = format!(
             "a process of the agent of {} tried {method}, which is for persons",
-            session_name(&task, &row)
+            session_name(task.as_ref(), &row)
         );
-        let kept = turn::incident(&self.ctx.store, &task.id, &row.id, "forbidden", text).await;
+        let task = task.map(|task| task.id);
+        let kept = turn::incident(&self.ctx.store, task.as_ref(), &row.id, "forbidden", text).await;
         if let Err(error) = kept {
             tracing::error!(%error, "an incident could not be kept");
         }

@@ -10,7 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, review, role::Peer, session, setup, system, task, zed,
+    command, coordination, error, face::Face, loopback::too_many, rate::Pace, review, role::Peer,
+    session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -35,6 +36,9 @@ impl Registrar {
                 let face = Arc::clone(&face);
                 async move {
                     let peer = extensions.get::<Peer>().unwrap_or(&Peer::UNKNOWN);
+                    if extensions.get::<Pace>().is_some_and(|pace| !pace.take()) {
+                        return Err(error::to_object(&too_many()));
+                    }
                     let answer = match check::<M>(&params, peer.role) {
                         Ok(params) => handler(face, peer.role, params).await,
                         Err(failure) => {
@@ -68,6 +72,11 @@ fn check<M: Method>(params: &Params<'_>, role: Role) -> Result<M::Params, Failur
         )
         .hint("a person decides: in a terminal of their own, not in an agent's"));
     }
+    // JSON-RPC lets a call leave its parameters out.
+    let params = match params.as_str() {
+        Some(_) => params,
+        None => &Params::new(Some("{}")),
+    };
     params.parse::<M::Params>().map_err(|error| {
         let text = error.data().map_or(error.message(), |data| data.get());
         Failure::new(FailureKind::InvalidParams, format!("{}: {text}", M::NAME))
@@ -132,6 +141,10 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::ConfigGet, setup::config)?
         .add(method::EventsList, system::events)?
         .module;
+    // The name that OpenRPC gives it; it describes the table and is not in it.
+    module
+        .register_method("rpc.discover", |_, _, _| method::open_rpc())
+        .map_err(|error| error::ServeError::Methods(error.to_string()))?;
     let (subscribe, event, unsubscribe) = EVENTS_SUBSCRIBE;
     module
         .register_subscription(

@@ -14,25 +14,48 @@ use crate::{
 /// A process tree that is deeper is looked at no further.
 const DEPTH: usize = 64;
 
-/// Who is at the other end of a connection.
+/// Who is at the other end of a connection. It is in the extensions of every HTTP request and of every
+/// JSON-RPC call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Peer {
-    pub(super) role: Role,
-    /// The work session whose agent it descends from, where that can be told.
-    pub(super) session: Option<WorkSessionId>,
+pub struct Peer {
+    /// What it may do.
+    pub role: Role,
+    /// The work session it speaks for, where that can be told: the one whose agent it descends from, or
+    /// the one whose token it showed.
+    pub session: Option<WorkSessionId>,
+    /// Its process, where the system tells.
+    pub pid: Option<u32>,
 }
 
 impl Peer {
     const PERSON: Self = Self {
         role: Role::Person,
         session: None,
+        pid: None,
     };
 
     /// One that cannot be looked at may only read.
     pub(super) const UNKNOWN: Self = Self {
         role: Role::Agent,
         session: None,
+        pid: None,
     };
+
+    /// A person.
+    #[must_use]
+    pub const fn person() -> Self {
+        Self::PERSON
+    }
+
+    /// The agent of a work session.
+    #[must_use]
+    pub const fn agent(session: WorkSessionId) -> Self {
+        Self {
+            role: Role::Agent,
+            session: Some(session),
+            pid: None,
+        }
+    }
 }
 
 /// Who a peer is by its process id. A peer that cannot be looked at is an agent: it may read.
@@ -41,10 +64,17 @@ impl Peer {
 /// agent's process group, or if the mark of agents is in its environment or an ancestor's. A hostile
 /// process of the same user that hides all three is not found; the README says so.
 pub(super) fn peer_of(pid: Option<u32>, agents: &[ProcessRow]) -> Peer {
-    let Some(pid) = pid else {
+    match pid {
+        Some(pid) => Peer {
+            pid: Some(pid),
+            ..judge(pid, agents)
+        },
         // Only systems that tell no peer get here; the socket's mode keeps other users out.
-        return Peer::PERSON;
-    };
+        None => Peer::PERSON,
+    }
+}
+
+fn judge(pid: u32, agents: &[ProcessRow]) -> Peer {
     if pid == std::process::id() {
         return Peer::PERSON;
     }
@@ -78,6 +108,7 @@ pub(super) fn peer_of(pid: Option<u32>, agents: &[ProcessRow]) -> Peer {
             return Peer {
                 role: Role::Agent,
                 session: session.or_else(|| marked.flatten()),
+                pid: None,
             };
         }
         match process.parent() {

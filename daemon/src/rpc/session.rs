@@ -14,7 +14,7 @@ use crate::{
     store::{SessionRow, TaskRow},
     workflow::{
         WorkflowError,
-        lookup::{Target, find_session, find_target, find_task},
+        lookup::{find_session, find_target, find_task},
         session, turn,
     },
 };
@@ -22,7 +22,11 @@ use crate::{
 /// Entries of a transcript that are sent at once.
 const TRANSCRIPT_LIMIT: u32 = 1000;
 
-fn show(face: &Face, task: &TaskRow, row: &SessionRow) -> Result<WorkSessionView, Failure> {
+pub(super) fn show(
+    face: &Face,
+    task: Option<&TaskRow>,
+    row: &SessionRow,
+) -> Result<WorkSessionView, Failure> {
     face.ctx
         .store
         .read(|read| view::session(&face.ctx, read, task, row))
@@ -61,7 +65,12 @@ pub(super) async fn list(
         let mut views = Vec::new();
         for task in &tasks {
             for row in read.sessions(&task.id)? {
-                views.push(view::session(&face.ctx, read, task, &row)?);
+                views.push(view::session(&face.ctx, read, Some(task), &row)?);
+            }
+        }
+        if params.task.is_none() {
+            for row in read.loose_sessions(project.as_ref())? {
+                views.push(view::session(&face.ctx, read, None, &row)?);
             }
         }
         Ok(views)
@@ -78,7 +87,7 @@ pub(super) async fn get(
         .ctx
         .store
         .read(|read| find_session(read, &params.session))?;
-    show(&face, &task, &row)
+    show(&face, task.as_ref(), &row)
 }
 
 pub(super) async fn spawn(
@@ -87,12 +96,12 @@ pub(super) async fn spawn(
     params: SpawnParams,
 ) -> Result<WorkSessionView, Failure> {
     let store = &face.ctx.store;
-    let task = match store.read(|read| find_target(read, &params.target))? {
-        Target::Task(task) | Target::Session(task, _) => task,
-    };
-    face.ctx
-        .environments
-        .bring(&task.project, params.environment);
+    let target = store.read(|read| find_target(read, &params.target))?;
+    if let Some(task) = target.task() {
+        face.ctx
+            .environments
+            .bring(&task.project, params.environment);
+    }
     let redactor = face.ctx.redactor(&Default::default());
     let description = redactor.text(&params.description).into_owned();
     let row = session::spawn(
@@ -103,7 +112,7 @@ pub(super) async fn spawn(
         params.agent,
     )
     .await?;
-    show(&face, &task, &row)
+    show(&face, target.task(), &row)
 }
 
 pub(super) async fn accept_empty(
@@ -116,7 +125,7 @@ pub(super) async fn accept_empty(
         .ctx
         .store
         .read(|read| find_session(read, &params.session))?;
-    show(&face, &task, &row)
+    show(&face, task.as_ref(), &row)
 }
 
 pub(super) async fn transcript(

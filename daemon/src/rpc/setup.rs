@@ -8,7 +8,7 @@ use spectask_protocol::{
     Environment, Failure, FailureKind, PromptList, Role, TrustParams, TrustView,
 };
 
-use super::{error, face::Face};
+use super::{error, face::Face, loopback::Served};
 use crate::{
     agents::{self, Agent, Observer, Source, SpawnSpec},
     config::{self, Config},
@@ -376,6 +376,21 @@ pub(super) async fn doctor(
             Config::default()
         }
     };
+    match face.loopback() {
+        Served::At(url) => check(
+            "http",
+            "ok",
+            format!("{url}, token in {}", paths.http_file().display()),
+            None,
+        ),
+        Served::Off => check("http", "ok", "off: `http.enabled` is false".into(), None),
+        Served::Failed(why) => check(
+            "http",
+            "warning",
+            format!("not served: {why}"),
+            Some("mend `http.port` (0 takes a free one), then `spectask daemon restart`".into()),
+        ),
+    }
     match crate::repo::version() {
         Ok(version) => check("git", "ok", version, None),
         Err(error) => check("git", "error", error.to_string(), None),

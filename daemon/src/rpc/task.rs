@@ -332,12 +332,11 @@ pub(super) async fn retry(
     _role: Role,
     params: TargetParams,
 ) -> Result<SpecTaskView, Failure> {
-    let task = match target(&face, &params.target)? {
-        Target::Task(task) | Target::Session(task, _) => task,
-    };
-    face.ctx
-        .environments
-        .bring(&task.project, params.environment);
+    if let Some(task) = target(&face, &params.target)?.task() {
+        face.ctx
+            .environments
+            .bring(&task.project, params.environment);
+    }
     let task = task::retry(&face.ctx.store, params.target).await?;
     view::one_task(&face.ctx, &task)
 }
@@ -356,7 +355,7 @@ pub(super) async fn cancel(
             let rows = face
                 .ctx
                 .store
-                .read(|read| read.sessions(&task.id))
+                .read(|read| read.driven_sessions(&task.id))
                 .map_err(error::store)?;
             rows.into_iter().map(|row| row.id).collect()
         }
@@ -395,6 +394,7 @@ pub(super) async fn diff(
             };
             let from = row.base.ok_or_else(nothing)?;
             let to = row.head.ok_or_else(nothing)?;
+            let task = task.ok_or_else(nothing)?;
             (task, from, to)
         }
     };

@@ -90,7 +90,7 @@ pub(super) fn tasks(read: &Read<'_>, rows: &[TaskRow]) -> Result<Vec<SpecTaskVie
 pub(super) fn session(
     ctx: &Context,
     read: &Read<'_>,
-    task: &TaskRow,
+    task: Option<&TaskRow>,
     row: &SessionRow,
 ) -> Result<WorkSessionView, StoreError> {
     let number = match row.implementation_task {
@@ -106,7 +106,7 @@ pub(super) fn session(
     Ok(WorkSessionView {
         id: row.id.clone(),
         name: session_name(task, row),
-        task: Some(row.task.clone()),
+        task: row.task.clone(),
         title: row.title.clone(),
         phase: row.phase,
         status: row.status,
@@ -142,7 +142,7 @@ pub(super) fn session(
 
 /// What the agent of an active session asks a person: until the answer its turn stands still.
 fn question(read: &Read<'_>, row: &SessionRow) -> Result<Option<Waiting>, StoreError> {
-    let asked = read.open_permissions(Some(&row.task))?;
+    let asked = read.open_permissions(row.task.as_ref())?;
     let asked = asked.into_iter().find(|asked| asked.session == row.id);
     Ok(asked.map(|asked| Waiting {
         kind: WaitKind::Permission,
@@ -160,7 +160,7 @@ pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview,
         let count = |wanted: &[SessionStatus]| {
             let all = rows
                 .iter()
-                .filter(|session| wanted.contains(&session.status))
+                .filter(|session| !session.is_ad_hoc() && wanted.contains(&session.status))
                 .count();
             u32::try_from(all).unwrap_or(u32::MAX)
         };
@@ -184,7 +184,7 @@ pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview,
                 });
         let sessions: Vec<WorkSessionView> = rows
             .iter()
-            .map(|session_row| session(ctx, read, row, session_row))
+            .map(|session_row| session(ctx, read, Some(row), session_row))
             .collect::<Result<_, _>>()?;
         let permissions = read.open_permissions(Some(&row.id))?;
         Ok(SpecTaskOverview {

@@ -128,6 +128,12 @@ impl Briefing<'_> {
                 fields["files"] = json!(files);
                 self.render(Template::Resolve, json!({ "files": files }), fields)
             }
+            NextPrompt::Message { .. } => {
+                let mut fields = self.fields("message")?;
+                fields["title"] = self.session.title.as_str().into();
+                let values = json!({ "planning": self.session.phase == SessionPhase::Planning });
+                self.render(Template::Message, values, fields)
+            }
             NextPrompt::Continue { reason, before } => {
                 let original = match before {
                     Some(before) => self.follow_up(before)?,
@@ -191,7 +197,7 @@ impl Briefing<'_> {
         let store = &self.ctx.store;
         let mut depends = store.read(|read| read.dependencies(&self.task.id))?;
         let depends = depends.remove(&work.number).unwrap_or_default();
-        let sessions = store.read(|read| read.sessions(&self.task.id))?;
+        let sessions = store.read(|read| read.driven_sessions(&self.task.id))?;
         let tasks = store.read(|read| read.implementation_tasks(&self.task.id))?;
         let done = tasks.iter().filter(|task| depends.contains(&task.number));
         let handoffs = done.filter_map(|task| {

@@ -11,7 +11,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use spectask_protocol::{
-    AgentName, Environment, PermissionId, ProjectId, SpecTaskId, WorkSessionId,
+    AgentName, Environment, Failure, FailureKind, PermissionId, ProjectId, SpecTaskId,
+    WorkSessionId,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     agents::{self, AgentError, Found, PermissionAnswer, Profile, Source},
     config::{Config, ConfigError},
+    live::Live,
     paths::Paths,
     redact::{self, Redactor},
     repo::{RepoError, Repository},
@@ -39,6 +41,8 @@ pub type Shared = Arc<Context>;
 pub struct Context {
     /// The database.
     pub store: Store,
+    /// What happens now: streams of sessions, attached editors.
+    pub live: Live,
     /// Where everything lives.
     pub paths: Paths,
     /// The person's environments.
@@ -75,6 +79,7 @@ impl Context {
         let redaction_key = Sha256::digest(kept).into();
         let prompts = Prompts::new(paths.prompts());
         Ok(Arc::new(Self {
+            live: Live::new(store.clone()),
             store,
             paths,
             environments: Environments::new(),
@@ -184,6 +189,45 @@ impl Context {
             })
     }
 
+    /// The profile of an agent for a thread of a person.
+    ///
+    /// # Errors
+    /// When there is none of that name, with how to get it; when the configuration does not fit.
+    pub fn agent_profile(
+        &self,
+        name: &AgentName,
+        environment: &Environment,
+    ) -> Result<Profile, Failure> {
+        self.profile(name, environment).map_err(|halt| {
+            let waiting = halt.waiting();
+            let text = waiting.as_ref().map(|waiting| waiting.text.clone());
+            let failure = Failure::new(
+                FailureKind::NotFound,
+                text.unwrap_or_else(|| format!("agent {name} cannot be used")),
+            );
+            match waiting.and_then(|waiting| waiting.hint) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+
+    /// The MCP server that the agent of a session gets (an entry of ACP's `mcpServers`), with a token
+    /// that tells whose it is; none when this program cannot be found.
+    #[must_use]
+    pub fn mcp_server(&self, session: &WorkSessionId) -> Option<serde_json::Value> {
+        let program = agents::own_program()?;
+        Some(serde_json::json!({
+            "name": "spectask",
+            "command": program,
+            "args": ["mcp"],
+            "env": [
+                { "name": "SPECTASK_SESSION_TOKEN", "value": self.live.tokens().issue(session) },
+                { "name": "SPECTASK_DATA_DIR", "value": self.paths.data_dir },
+            ],
+        }))
+    }
+
     /// The project of a SpecTask, and its repository.
     pub(super) fn repository(&self, task: &TaskRow) -> Result<(ProjectRow, Repository), Halt> {
         let project = self.project(&task.project)?;
@@ -256,10 +300,8 @@ impl Context {
     }
 
     /// Waits for a person's answer under an id.
-    pub(super) fn expect_answer(
-        &self,
-        permission: PermissionId,
-    ) -> oneshot::Receiver<PermissionAnswer> {
+    #[must_use]
+    pub fn expect_answer(&self, permission: PermissionId) -> oneshot::Receiver<PermissionAnswer> {
         let (sender, receiver) = oneshot::channel();
         lock(&self.asks).insert(permission, sender);
         receiver
@@ -272,12 +314,14 @@ impl Context {
             .is_some_and(|waiting| waiting.send(answer).is_ok())
     }
 
-    pub(super) fn forget_ask(&self, permission: &PermissionId) {
+    /// Waits for no answer under that id any more.
+    pub fn forget_ask(&self, permission: &PermissionId) {
         lock(&self.asks).remove(permission);
     }
 
     /// Takes a session into work; none when it is already.
-    pub(super) fn take(&self, session: &WorkSessionId) -> Option<CancellationToken> {
+    #[must_use]
+    pub fn take(&self, session: &WorkSessionId) -> Option<CancellationToken> {
         let mut running = lock(&self.running);
         if running.contains_key(session) {
             return None;
@@ -287,7 +331,8 @@ impl Context {
         Some(token)
     }
 
-    pub(super) fn release(&self, session: &WorkSessionId) {
+    /// Lets a session go that was [taken](Self::take).
+    pub fn release(&self, session: &WorkSessionId) {
         lock(&self.running).remove(session);
         self.set_step(session, None);
         self.wake.notify_one();

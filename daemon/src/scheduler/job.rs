@@ -10,7 +10,11 @@ use crate::{
     agents::{AGENT_MARK, SESSION_MARK},
     repo::{CommitMessage, Repository},
     store::{ProjectRow, SessionRow, TaskRow, WorkRow},
-    workflow::{NextPrompt, lookup::session_name, session},
+    workflow::{
+        NextPrompt,
+        lookup::{session_name, task_of},
+        session,
+    },
 };
 
 /// What the stages of a session need.
@@ -33,10 +37,8 @@ impl<'a> Job<'a> {
         cancel: &'a CancellationToken,
     ) -> Result<Self, Halt> {
         let row = ctx.store.read(|read| read.session(id))?.ok_or(Halt::Gone)?;
-        let task = ctx
-            .store
-            .read(|read| read.task(&row.task))?
-            .ok_or(Halt::Gone)?;
+        let task = ctx.store.read(|read| task_of(read, &row))?;
+        let task = task.ok_or(Halt::Gone)?;
         let work = match row.implementation_task {
             Some(id) => ctx.store.read(|read| read.implementation_task(id))?,
             None => None,

@@ -23,7 +23,6 @@ mod queue;
 mod recovery;
 mod thread;
 mod tidy;
-mod transcript;
 mod worker;
 
 pub use context::{Context, Shared};

@@ -9,13 +9,15 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use spectask_protocol::{AgentName, PermissionId, PermissionOption, SpecTaskId, WorkSessionId};
 
-use super::{context::Shared, transcript::Transcript};
+use super::context::Shared;
 use crate::{
     agents::{
         Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
         ProcessIdentity, ProcessKind, SessionUpdateView,
     },
+    live::{Stream, Way},
     redact::Redactor,
+    store::StoreError,
     workflow::turn,
 };
 
@@ -29,7 +31,7 @@ pub(super) struct SessionObserver {
     session: WorkSessionId,
     agent: AgentName,
     redactor: Redactor,
-    pub(super) transcript: Transcript,
+    pub(super) stream: Arc<Stream>,
     said: Mutex<String>,
     processes: Mutex<HashMap<ProcessIdentity, i64>>,
 }
@@ -41,18 +43,18 @@ impl SessionObserver {
         session: WorkSessionId,
         agent: AgentName,
         redactor: Redactor,
-    ) -> Arc<Self> {
-        let transcript = Transcript::start(ctx.store.clone(), session.clone(), redactor.clone());
-        Arc::new(Self {
+    ) -> Result<Arc<Self>, StoreError> {
+        let stream = ctx.live.stream(&session, Some(redactor.clone()))?;
+        Ok(Arc::new(Self {
             ctx,
             task,
             session,
             agent,
             redactor,
-            transcript,
+            stream,
             said: Mutex::default(),
             processes: Mutex::default(),
-        })
+        }))
     }
 
     /// What the agent said since the last call: its last message counts, so a tool call in between
@@ -70,11 +72,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Observer for SessionObserver {
     fn frame(&self, direction: Direction, frame: &Value) {
-        let direction = match direction {
-            Direction::ToAgent => "to_agent",
-            Direction::FromAgent => "from_agent",
+        let way = match direction {
+            Direction::ToAgent => Way::ToAgent,
+            Direction::FromAgent => Way::FromAgent,
         };
-        self.transcript.frame(direction, frame);
+        self.stream.frame(way, frame);
     }
 
     fn update(&self, _session: &str, update: &SessionUpdateView<'_>) {

@@ -17,13 +17,16 @@ use super::{
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
     tidy,
+    worker::told_meanwhile,
 };
 use crate::{
     agents::Root,
     repo::{Repository, WorktreeAt},
     store::{SessionRow, TaskRow},
     workflow::{
-        NextPrompt, planning,
+        NextPrompt,
+        lookup::task_of,
+        planning,
         review::{DOCUMENT_LIMIT, DocumentTexts, count},
         session,
     },
@@ -75,6 +78,10 @@ async fn drive(
                 Turned::Again | Turned::Ended => continue,
             }
         }
+        if told_meanwhile(ctx, &row.id)? {
+            session::hold_for_messages(&ctx.store, &row.id).await?;
+            continue;
+        }
         if collect(ctx, &task, &row, &worktree).await? {
             return tidy::after(ctx, &task, &row, &repository, &[]).await;
         }
@@ -86,11 +93,8 @@ fn load(ctx: &Shared, row: &SessionRow) -> Result<(TaskRow, SessionRow), Halt> {
         .store
         .read(|read| read.session(&row.id))?
         .ok_or(Halt::Gone)?;
-    let task = ctx
-        .store
-        .read(|read| read.task(&row.task))?
-        .ok_or(Halt::Gone)?;
-    Ok((task, row))
+    let task = ctx.store.read(|read| task_of(read, &row))?;
+    Ok((task.ok_or(Halt::Gone)?, row))
 }
 
 const fn is_planned(task: &TaskRow) -> bool {

@@ -87,7 +87,7 @@ fn plan(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Result<(), Halt
 async fn implement(ctx: &Shared, task: &TaskRow, work: &mut JoinSet<()>) -> Result<(), Halt> {
     let sessions: Vec<_> = ctx
         .store
-        .read(|read| read.sessions(&task.id))?
+        .read(|read| read.driven_sessions(&task.id))?
         .into_iter()
         .filter(|session| session.phase != SessionPhase::Planning)
         .collect();

@@ -47,7 +47,8 @@ pub async fn recover(ctx: &Shared) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-/// Ends processes that were started for a session of an open SpecTask and left their agents.
+/// Ends processes that were started for a session of an open SpecTask, or for one of no SpecTask, and
+/// left their agents.
 pub async fn reap_strays(ctx: &Shared) {
     let sessions = ctx.store.read(|read| {
         let mut ids = Vec::new();
@@ -55,6 +56,9 @@ pub async fn reap_strays(ctx: &Shared) {
             let sessions = read.sessions(&task.id)?;
             ids.extend(sessions.into_iter().map(|session| session.id.to_string()));
         }
+        let loose = read.loose_sessions(None)?.into_iter();
+        let open = loose.filter(|session| !session.status.is_final());
+        ids.extend(open.map(|session| session.id.to_string()));
         Ok::<_, StoreError>(ids)
     });
     reap_of(sessions.unwrap_or_default()).await;
@@ -75,7 +79,7 @@ pub(super) async fn reap_of(sessions: Vec<String>) {
 async fn clear_locks(ctx: &Shared) -> Result<(), WorkflowError> {
     let mut projects = BTreeMap::new();
     for task in ctx.store.read(|read| read.open_tasks())? {
-        let sessions = ctx.store.read(|read| read.sessions(&task.id))?;
+        let sessions = ctx.store.read(|read| read.driven_sessions(&task.id))?;
         let worktrees = sessions
             .iter()
             .filter_map(|session| session.worktree.as_ref());

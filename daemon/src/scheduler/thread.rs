@@ -9,7 +9,7 @@ use super::{context::Shared, halt::Halt, observe::SessionObserver, recovery};
 use crate::{
     agents::{Agent, AgentError, SESSION_MARK, SpawnSpec, StopReason},
     store::{SessionRow, TaskRow},
-    workflow::{session, turn},
+    workflow::{message, session, turn},
 };
 
 /// How often in a row an agent may crash, or stop early, before a person is asked.
@@ -77,7 +77,8 @@ impl Thread {
             session.id.clone(),
             session.agent.clone(),
             redactor,
-        );
+        )
+        .map_err(Halt::from)?;
         let mut spec = SpawnSpec::new(profile, worktree, environment);
         spec.extra_env = BTreeMap::from([(SESSION_MARK.to_owned(), session.id.to_string())]);
         ctx.set_step(&session.id, Some("starting".into()));
@@ -105,7 +106,7 @@ impl Thread {
 
     /// Ends the agent's process.
     pub(super) async fn close(self) {
-        self.observer.transcript.flush().await;
+        self.observer.stream.flush().await;
         self.agent.close().await;
     }
 }
@@ -134,7 +135,11 @@ pub(super) async fn ask(
         Err(Unopened::Ended(error)) => return ended_early(ctx, row, error, cancel).await,
         Err(Unopened::Halt(halt)) => return Err(halt),
     };
-    let number = turn::begin(&ctx.store, &row.id, purpose, open.acp_session.clone()).await?;
+    // After the agent is there, so that what comes while it starts is in the prompt.
+    let told = ctx.store.read(|read| message::waiting(read, row))?;
+    let prompt = told.after(&prompt);
+    let acp_session = open.acp_session.clone();
+    let number = turn::begin(&ctx.store, &row.id, purpose, acp_session, told.ids).await?;
     ctx.set_step(&row.id, Some("waiting for the agent".into()));
     let answer = {
         let asked = open.agent.prompt_text(&open.acp_session, &prompt);
@@ -149,7 +154,7 @@ pub(super) async fn ask(
         }
     };
     let claim = open.observer.take_claim();
-    open.observer.transcript.flush().await;
+    open.observer.stream.flush().await;
     let outcome = judge(&answer, cancel.is_cancelled(), row, claim.as_deref());
     let (status, reason) = (outcome.status, outcome.reason.clone());
     let next = match &outcome.step {

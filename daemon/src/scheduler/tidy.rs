@@ -56,7 +56,7 @@ pub async fn sweep(ctx: Shared) {
     let all = ctx.store.read(|read| {
         let mut all = Vec::new();
         for task in read.open_tasks()? {
-            for session in read.sessions(&task.id)? {
+            for session in read.driven_sessions(&task.id)? {
                 if session.status == SessionStatus::Completed && session.worktree.is_some() {
                     all.push((task.clone(), session.id));
                 }

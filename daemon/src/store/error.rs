@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use spectask_protocol::WorkSessionId;
+
 /// A fault of the database.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -40,6 +42,16 @@ pub enum StoreError {
         what: &'static str,
         /// The value.
         value: String,
+    },
+    /// A part of a transcript was recorded before.
+    #[error("entry {first} of session {session} cannot be recorded: the next one is {next}")]
+    Overlap {
+        /// The session.
+        session: WorkSessionId,
+        /// The index of the first entry to record.
+        first: u64,
+        /// The index after the newest recorded entry.
+        next: u64,
     },
     /// The writer has stopped.
     #[error("the database is closed")]

@@ -8,6 +8,7 @@
 
 mod error;
 mod event;
+mod message;
 mod open;
 mod permission;
 mod process;
@@ -18,20 +19,28 @@ mod session;
 mod task;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod transcript;
+mod turn;
 mod work;
 mod writer;
 
 pub use error::StoreError;
+pub use message::{MessageRow, NewMessage};
 pub use process::ProcessRow;
 pub use project::ProjectRow;
 pub use review::{NewRevision, ReviewRow, RevisionRow};
-pub use session::{NewSession, SessionRow, TurnRow};
+pub use session::{NewSession, SessionRow};
 pub use task::{NewTask, TaskRow};
+pub use thread::{NewThread, ThreadFilter, ThreadRow};
 pub use transcript::Frame;
+pub use turn::TurnRow;
 pub use work::{NewImplementationTask, ReadyTask, WorkRow};
 
 pub use self::{
     open::Store,
     writer::{Read, Write},
 };
+
+/// What stands for the SpecTask in the name of a session that has none: `threads/12-slug`.
+pub const LOOSE: &str = "threads";

@@ -15,7 +15,10 @@ use super::{
     writer::{Read, Write, Writer},
 };
 
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema.sql"))];
+pub(super) const MIGRATIONS: &[M<'_>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("schema_2.sql")).foreign_key_check(),
+];
 
 /// Read-only connections that are kept open between queries.
 const IDLE_READERS: usize = 2;
@@ -48,13 +51,9 @@ impl Store {
         let mut connection = Connection::open(path).map_err(|e| fail(&e))?;
         configure(&connection).map_err(|e| fail(&e))?;
         connection
-            .execute_batch(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
-            )
+            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
             .map_err(|e| fail(&e))?;
-        Migrations::from_slice(MIGRATIONS)
-            .to_latest(&mut connection)
-            .map_err(|e| fail(&e))?;
+        migrate(&mut connection).map_err(|e| fail(&e))?;
         let last: u64 = connection
             .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| {
                 row.get(0)
@@ -143,6 +142,15 @@ impl Store {
             .map_err(|error| StoreError::during("open a reader", &error))?;
         Ok(connection)
     }
+}
+
+/// Brings the tables up to date. A table is made anew under the eyes of no foreign key: those are
+/// checked at the end of each migration instead.
+fn migrate(connection: &mut Connection) -> rusqlite_migration::Result<()> {
+    connection.execute_batch("PRAGMA foreign_keys=OFF;")?;
+    Migrations::from_slice(MIGRATIONS).to_latest(connection)?;
+    connection.execute_batch("PRAGMA foreign_keys=ON;")?;
+    Ok(())
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {

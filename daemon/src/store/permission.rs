@@ -5,16 +5,21 @@ use spectask_protocol::{
     PermissionId, PermissionOption, PermissionView, SpecTaskId, WorkSessionId,
 };
 
-use super::{Read, StoreError, Write, event::rfc3339, row};
+use super::{LOOSE, Read, StoreError, Write, event::rfc3339, row};
 
 fn permission(row: &Row<'_>) -> Result<PermissionView, StoreError> {
     let number: u32 = row.get("number")?;
-    let task_number: u32 = row.get("task_number")?;
-    let (task, slug): (String, String) = (row.get("task_slug")?, row.get("slug")?);
+    let slug: String = row.get("slug")?;
+    let (task_number, task): (Option<u32>, Option<String>) =
+        (row.get("task_number")?, row.get("task_slug")?);
+    let of = match (task_number, task) {
+        (Some(number), Some(task)) => format!("{number}-{task}"),
+        _ => LOOSE.to_owned(),
+    };
     Ok(PermissionView {
         id: row::text(row, "id")?,
         session: row::text(row, "session")?,
-        session_name: format!("{task_number}-{task}/{number:02}-{slug}"),
+        session_name: format!("{of}/{number:02}-{slug}"),
         title: row.get("title")?,
         kind: row.get("kind")?,
         options: row::json(row, "options")?,
@@ -36,7 +41,7 @@ impl Read<'_> {
                 spec_task.number AS task_number, spec_task.slug AS task_slug
              FROM permission
              JOIN work_session ON work_session.id = permission.session
-             JOIN spec_task ON spec_task.id = work_session.task
+             LEFT JOIN spec_task ON spec_task.id = work_session.task
              WHERE answered_at IS NULL AND (?1 IS NULL OR work_session.task = ?1)
              ORDER BY asked_at, permission.id",
             params![task.map(SpecTaskId::as_str)],

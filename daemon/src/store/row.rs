@@ -3,9 +3,9 @@
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 use spectask_protocol::{
-    AgentName, ImplementationTaskStatus, PermissionId, ProjectId, SessionMethod, SessionPhase,
-    SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus, ThreadStatus, TurnStatus, WaitKind,
-    WorkMode, WorkSessionId,
+    AgentName, ImplementationTaskStatus, MessageId, MessageKind, PermissionId, ProjectId,
+    SessionMethod, SessionPhase, SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus,
+    ThreadStatus, TurnStatus, WaitKind, WorkMode, WorkSessionId,
 };
 
 use super::StoreError;
@@ -40,11 +40,12 @@ state_columns!(
     SpecTaskStatus: "task status", SessionPhase: "session phase", SessionStatus: "session status",
     SessionStage: "session stage", SessionMethod: "session method", WorkMode: "work mode",
     ImplementationTaskStatus: "implementation task status", ThreadStatus: "thread status",
-    TurnStatus: "turn status", WaitKind: "wait kind"
+    TurnStatus: "turn status", WaitKind: "wait kind",
+    MessageKind: "message kind"
 );
 id_columns!(
     ProjectId: "project id", SpecTaskId: "task id", WorkSessionId: "session id",
-    PermissionId: "permission id", AgentName: "agent name"
+    PermissionId: "permission id", MessageId: "message id", AgentName: "agent name"
 );
 
 /// A typed text column.

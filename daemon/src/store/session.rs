@@ -1,9 +1,9 @@
-//! Work sessions and their turns.
+//! Work sessions.
 
 use rusqlite::{Row, params};
 use spectask_protocol::{
-    AgentName, SessionMethod, SessionPhase, SessionStage, SessionStatus, SpecTaskId, ThreadStatus,
-    TurnStatus, Waiting, WorkSessionId,
+    AgentName, ProjectId, SessionMethod, SessionPhase, SessionStage, SessionStatus, SpecTaskId,
+    ThreadStatus, Waiting, WorkSessionId,
 };
 
 use super::{Read, StoreError, Write, row};
@@ -13,9 +13,9 @@ use super::{Read, StoreError, Write, row};
 pub struct SessionRow {
     /// Its id.
     pub id: WorkSessionId,
-    /// Its SpecTask.
-    pub task: SpecTaskId,
-    /// Its number in the SpecTask, from 0 (planning).
+    /// Its SpecTask; none for an ad hoc session that is attached to none.
+    pub task: Option<SpecTaskId>,
+    /// Its number in the SpecTask, from 0 (planning); without one, among those that have none.
     pub number: u32,
     /// The safe word of its name.
     pub slug: String,
@@ -77,6 +77,18 @@ pub struct SessionRow {
     pub started_at: Option<i64>,
     /// Milliseconds since the Unix epoch.
     pub ended_at: Option<i64>,
+    /// Of an ad hoc session: the folder it works in. It is the person's; nothing cleans it up.
+    pub cwd: Option<String>,
+    /// Of an ad hoc session: its project, where its folder is in one.
+    pub project: Option<ProjectId>,
+}
+
+impl SessionRow {
+    /// Whether it is a thread that a person leads in an editor: the scheduler has no part in it.
+    #[must_use]
+    pub fn is_ad_hoc(&self) -> bool {
+        self.method == SessionMethod::AdHoc
+    }
 }
 
 /// What a new work session needs.
@@ -85,7 +97,7 @@ pub struct NewSession {
     /// Its id.
     pub id: WorkSessionId,
     /// Its SpecTask.
-    pub task: SpecTaskId,
+    pub task: Option<SpecTaskId>,
     /// The safe word of its name.
     pub slug: String,
     /// One line.
@@ -102,21 +114,10 @@ pub struct NewSession {
     pub implementation_task: Option<i64>,
     /// The agent profile.
     pub agent: AgentName,
-}
-
-/// A turn as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnRow {
-    /// Its session.
-    pub session: WorkSessionId,
-    /// Its number, from 1.
-    pub number: u32,
-    /// Why it was sent.
-    pub purpose: String,
-    /// How it ended.
-    pub status: TurnStatus,
-    /// The stop reason or error.
-    pub reason: Option<String>,
+    /// For an ad hoc session: the folder it works in.
+    pub cwd: Option<String>,
+    /// For an ad hoc session: its project.
+    pub project: Option<ProjectId>,
 }
 
 fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
@@ -132,7 +133,7 @@ fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     };
     Ok(SessionRow {
         id: row::text(row, "id")?,
-        task: row::text(row, "task")?,
+        task: row::optional(row, "task")?,
         number: row.get("number")?,
         slug: row.get("slug")?,
         title: row.get("title")?,
@@ -164,16 +165,8 @@ fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         created_at: row.get("created_at")?,
         started_at: row.get("started_at")?,
         ended_at: row.get("ended_at")?,
-    })
-}
-
-fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
-    Ok(TurnRow {
-        session: row::text(row, "session")?,
-        number: row.get("number")?,
-        purpose: row.get("purpose")?,
-        status: row::text(row, "status")?,
-        reason: row.get("reason")?,
+        cwd: row.get("cwd")?,
+        project: row::optional(row, "project")?,
     })
 }
 
@@ -206,6 +199,18 @@ impl Read<'_> {
         )
     }
 
+    /// The session of that number among those of no SpecTask.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn loose_session_numbered(&self, number: u32) -> Result<Option<SessionRow>, StoreError> {
+        self.row(
+            "SELECT * FROM work_session WHERE task IS NULL AND number = ?1",
+            [number],
+            session,
+        )
+    }
+
     /// The sessions of a SpecTask in the order of creation.
     ///
     /// # Errors
@@ -218,7 +223,53 @@ impl Read<'_> {
         )
     }
 
-    /// How many sessions of each SpecTask are active, and how many are blocked or wait.
+    /// The sessions of a SpecTask that the daemon drives, in the order of creation: all but those
+    /// that a person leads in an editor.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn driven_sessions(&self, task: &SpecTaskId) -> Result<Vec<SessionRow>, StoreError> {
+        let mut sessions = self.sessions(task)?;
+        sessions.retain(|session| !session.is_ad_hoc());
+        Ok(sessions)
+    }
+
+    /// Sessions of no SpecTask, of one project or all, in the order of creation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn loose_sessions(
+        &self,
+        project: Option<&ProjectId>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.rows(
+            "SELECT * FROM work_session WHERE task IS NULL AND (?1 IS NULL OR project = ?1)
+             ORDER BY number",
+            params![project.map(ProjectId::as_str)],
+            session,
+        )
+    }
+
+    /// Sessions of all SpecTasks and of none, of one project or all, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_sessions(
+        &self,
+        project: Option<&ProjectId>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        self.rows(
+            "SELECT work_session.* FROM work_session
+             LEFT JOIN spec_task ON spec_task.id = work_session.task
+             WHERE ?1 IS NULL OR coalesce(spec_task.project, work_session.project) = ?1
+             ORDER BY work_session.created_at DESC, work_session.id DESC",
+            params![project.map(ProjectId::as_str)],
+            session,
+        )
+    }
+
+    /// How many sessions of each SpecTask are active, and how many are blocked or wait; those that a
+    /// person leads in an editor do not count.
     ///
     /// # Errors
     /// When the database fails.
@@ -226,7 +277,8 @@ impl Read<'_> {
         self.rows(
             "SELECT task, sum(status = 'active') AS active,
                 sum(status IN ('blocked', 'waiting')) AS stuck
-             FROM work_session WHERE status NOT IN ('completed', 'failed', 'cancelled')
+             FROM work_session
+             WHERE status NOT IN ('completed', 'failed', 'cancelled') AND method <> 'ad_hoc'
              GROUP BY task",
             [],
             |row| {
@@ -238,30 +290,11 @@ impl Read<'_> {
             },
         )
     }
-
-    /// The turns of a session in order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn turns(&self, id: &WorkSessionId) -> Result<Vec<TurnRow>, StoreError> {
-        self.rows(
-            "SELECT * FROM turn WHERE session = ?1 ORDER BY number",
-            [id.as_str()],
-            turn,
-        )
-    }
-
-    /// Turns that are said to run.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn running_turns(&self) -> Result<Vec<TurnRow>, StoreError> {
-        self.rows("SELECT * FROM turn WHERE status = 'running'", [], turn)
-    }
 }
 
 impl Write<'_> {
-    /// Keeps a new session under the next number of its SpecTask; planning gets 0.
+    /// Keeps a new session under the next number of its SpecTask, or of those without; planning
+    /// gets 0.
     ///
     /// # Errors
     /// When the database fails.
@@ -269,13 +302,13 @@ impl Write<'_> {
         let first = u32::from(new.phase != SessionPhase::Planning);
         self.run(
             "INSERT INTO work_session (id, task, number, slug, title, description, phase, status,
-                stage, method, parent, implementation_task, agent, thread, created_at)
+                stage, method, parent, implementation_task, agent, thread, created_at, cwd, project)
              VALUES (?1, ?2,
-                (SELECT max(?12, coalesce(max(number) + 1, 0)) FROM work_session WHERE task = ?2),
-                ?3, ?4, ?5, ?6, 'pending', 'prepare', ?7, ?8, ?9, ?10, 'draft', ?11)",
+                (SELECT max(?12, coalesce(max(number) + 1, 0)) FROM work_session WHERE task IS ?2),
+                ?3, ?4, ?5, ?6, 'pending', 'prepare', ?7, ?8, ?9, ?10, 'draft', ?11, ?13, ?14)",
             params![
                 new.id.as_str(),
-                new.task.as_str(),
+                new.task.as_ref().map(SpecTaskId::as_str),
                 new.slug,
                 new.title,
                 new.description,
@@ -286,6 +319,8 @@ impl Write<'_> {
                 new.agent.as_str(),
                 self.now(),
                 first,
+                new.cwd,
+                new.project.as_ref().map(ProjectId::as_str),
             ],
         )?;
         self.session(&new.id)?
@@ -303,7 +338,8 @@ impl Write<'_> {
                 worktree = ?6, base = ?7, head = ?8, merged = ?9, verified = ?10,
                 verify_output = ?11, fixes = ?12, crashes = ?13, rounds = ?14, next_prompt = ?15,
                 accept_empty = ?16, wait_kind = ?17, wait_text = ?18, wait_hint = ?19, claim = ?20,
-                thread = ?21, acp_session = ?22, generation = ?23, started_at = ?24, ended_at = ?25
+                thread = ?21, acp_session = ?22, generation = ?23, started_at = ?24, ended_at = ?25,
+                title = ?26, cwd = ?27
              WHERE id = ?1",
             params![
                 session.id.as_str(),
@@ -331,45 +367,30 @@ impl Write<'_> {
                 session.generation,
                 session.started_at,
                 session.ended_at,
+                session.title,
+                session.cwd,
             ],
         )?;
         Ok(())
     }
 
-    /// Opens the next turn of a session.
+    /// Moves a session to the next number of another SpecTask, or of those without; gives back its
+    /// row.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn insert_turn(&self, id: &WorkSessionId, purpose: &str) -> Result<u32, StoreError> {
-        self.run(
-            "INSERT INTO turn (session, number, purpose, status, started_at)
-             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM turn WHERE session = ?1),
-                ?2, 'running', ?3)",
-            params![id.as_str(), purpose, self.now()],
-        )?;
-        Ok(self.0.query_row(
-            "SELECT max(number) FROM turn WHERE session = ?1",
-            [id.as_str()],
-            |row| row.get(0),
-        )?)
-    }
-
-    /// Ends a running turn; returns whether it was running.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn end_turn(
+    pub fn move_session(
         &self,
         id: &WorkSessionId,
-        number: u32,
-        status: TurnStatus,
-        reason: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        let changed = self.run(
-            "UPDATE turn SET status = ?3, reason = ?4, ended_at = ?5
-             WHERE session = ?1 AND number = ?2 AND status = 'running'",
-            params![id.as_str(), number, status.as_str(), reason, self.now()],
+        task: Option<&SpecTaskId>,
+    ) -> Result<SessionRow, StoreError> {
+        self.run(
+            "UPDATE work_session SET task = ?2, number =
+                (SELECT max(1, coalesce(max(number) + 1, 0)) FROM work_session WHERE task IS ?2)
+             WHERE id = ?1",
+            params![id.as_str(), task.map(SpecTaskId::as_str)],
         )?;
-        Ok(changed == 1)
+        self.session(id)?
+            .ok_or_else(|| StoreError::during("move the session", &"it is not there"))
     }
 }

@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::json;
 use spectask_protocol::{
-    EventKind, ImplementationTaskStatus, ProjectId, SessionMethod, SessionPhase, SpecTaskId,
-    SpecTaskStatus, WorkMode, WorkSessionId,
+    EventKind, ImplementationTaskStatus, MessageKind, ProjectId, SessionMethod, SessionPhase,
+    SpecTaskId, SpecTaskStatus, TurnStatus, WorkMode, WorkSessionId, shim::Entry,
 };
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ async fn session(store: &Store, task: &TaskRow) -> SessionRow {
         .write(move |write| {
             write.insert_session(&NewSession {
                 id: id::<WorkSessionId>(),
-                task,
+                task: Some(task),
                 slug: "plan".into(),
                 title: "Plan".into(),
                 description: String::new(),
@@ -62,6 +62,8 @@ async fn session(store: &Store, task: &TaskRow) -> SessionRow {
                 parent: None,
                 implementation_task: None,
                 agent: "example".parse().unwrap(),
+                cwd: None,
+                project: None,
             })
         })
         .await
@@ -160,6 +162,210 @@ async fn a_newer_database_is_refused_and_untouched() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
+/// A database as the first release wrote it, with rows in every table that others point at.
+fn first_version(path: &std::path::Path) -> (String, String) {
+    let mut connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;")
+        .unwrap();
+    rusqlite_migration::Migrations::from_slice(&open::MIGRATIONS[..1])
+        .to_latest(&mut connection)
+        .unwrap();
+    let (project, task) = (id::<ProjectId>(), id::<SpecTaskId>());
+    let [planning, work] = [id::<WorkSessionId>(), id::<WorkSessionId>()].map(String::from);
+    connection
+        .execute_batch(&format!(
+            "INSERT INTO project VALUES ('{project}', '/r/.git', '/r', 1);
+             INSERT INTO spec_task (id, number, slug, project, title, prompt, status, mode,
+                planning_agent, agent, session_limit, base, created_at, updated_at)
+             VALUES ('{task}', 7, 'auth', '{project}', 'Auth', 'auth', 'implementation', 'parallel',
+                'example', 'example', 3, '0', 1, 1);
+             INSERT INTO implementation_task VALUES
+                (5, '{task}', '1', 0, 'One', '', 0, 0, 'in_progress', 0, '[]', '[]', '{work}');
+             INSERT INTO work_session (id, task, number, slug, title, description, phase, status,
+                stage, method, implementation_task, agent, branch, worktree, wait_kind, wait_text,
+                thread, acp_session, generation, created_at, fixes)
+             VALUES ('{planning}', '{task}', 0, 'planning', 'Plan', '', 'planning', 'completed',
+                'verify', 'planned', NULL, 'example', NULL, NULL, NULL, NULL, 'completed', 'a', 1,
+                2, 0),
+                ('{work}', '{task}', 1, 'one', 'One', 'd', 'implementation', 'blocked', 'turn',
+                'planned', 5, 'example', 'spectask/7-auth/01-one', '/w', 'verify', 'failed',
+                'disconnected', 'b', 2, 3, 4);
+             INSERT INTO turn VALUES ('{work}', 1, 'implement', 'ended', 'end_turn', 4, 5),
+                ('{work}', 2, 'fix', 'running', NULL, 6, NULL);
+             INSERT INTO permission (id, session, title, kind, options, asked_at)
+             VALUES ('{work}', '{work}', 'Run', 'execute', '[]', 7);
+             INSERT INTO agent_process (session, agent, pid, start_time, process_group, started_at)
+             VALUES ('{work}', 'example', 1, 1, 1, 1);
+             INSERT INTO event (at, task, session, kind, body)
+             VALUES (1, '{task}', '{work}', 'turn_started',
+                '{{\"kind\":\"turn_started\",\"data\":{{\"turn\":1}}}}');"
+        ))
+        .unwrap();
+    let packed = zstd::encode_all(
+        br#"[{"at":0,"direction":"to_agent","frame":{"n":1}}]"#.as_slice(),
+        3,
+    )
+    .unwrap();
+    connection
+        .execute(
+            "INSERT INTO transcript VALUES (?1, 0, 1, ?2)",
+            rusqlite::params![work, packed],
+        )
+        .unwrap();
+    (planning, work)
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_with_its_rows() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spectask.db");
+    let (planning, work) = first_version(&path);
+    let store = Store::open(&path).unwrap();
+    let task = store.read(|read| read.task_numbered(7)).unwrap().unwrap();
+    let rows = store.read(|read| read.sessions(&task.id)).unwrap();
+    let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, [planning, work]);
+    let row = &rows[1];
+    assert_eq!(row.task.as_ref(), Some(&task.id));
+    assert_eq!((row.number, row.fixes, row.generation), (1, 4, 2));
+    assert_eq!(row.worktree.as_deref(), Some("/w"));
+    assert_eq!(row.acp_session.as_deref(), Some("b"));
+    assert_eq!(row.implementation_task, Some(5));
+    assert_eq!(row.waiting.as_ref().unwrap().text, "failed");
+    assert_eq!((&row.cwd, &row.project), (&None, &None));
+    let turns = store.read(|read| read.turns(&row.id)).unwrap();
+    assert_eq!(turns.len(), 2);
+    assert_eq!(turns[1].status, TurnStatus::Running);
+    let asked = store.read(|read| read.open_permissions(None)).unwrap();
+    assert_eq!(asked[0].session_name, "7-auth/01-one");
+    let entries = store.read(|read| read.transcript(&row.id, 0, 9)).unwrap();
+    assert_eq!(entries[0].frame, json!({ "n": 1 }));
+    // The keys hold again, and a number is still given once.
+    let clash = row.id.clone();
+    let (turn, number): (Result<u32, StoreError>, Result<(), StoreError>) = store
+        .write::<_, StoreError>(move |write| {
+            let nobody = write.insert_turn(&id::<WorkSessionId>(), "x", None);
+            let number = write.run(
+                "UPDATE work_session SET number = 0 WHERE id = ?1",
+                [clash.as_str()],
+            );
+            Ok((nobody, number.map(drop)))
+        })
+        .await
+        .unwrap();
+    assert!(turn.is_err() && number.is_err());
+    store.close().await;
+    drop(store);
+    let again = Store::open(&path).unwrap();
+    assert_eq!(again.read(|read| read.sessions(&task.id)).unwrap(), rows);
+}
+
+fn new_thread(project: Option<&ProjectId>) -> NewThread {
+    NewThread {
+        id: id(),
+        entry: Entry::SpecTask,
+        agent: "example".parse().unwrap(),
+        project: project.cloned(),
+        cwd: "/r".into(),
+        acp_session: None,
+        title: None,
+        state: json!({ "modes": ["a"] }),
+        task: None,
+    }
+}
+
+#[tokio::test]
+async fn threads_are_listed_by_what_they_are_and_old_drafts_go() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let (mut inside, outside) = (new_thread(Some(&task.project)), new_thread(None));
+    inside.task = Some(task.id.clone());
+    let news = [inside.clone(), outside.clone()];
+    store
+        .write::<_, StoreError>(move |write| {
+            for new in &news {
+                write.insert_thread(new)?;
+            }
+            let mut prompted = write.thread(&news[1].id)?.unwrap();
+            prompted.status = spectask_protocol::ThreadStatus::Active;
+            prompted.used_at = write.now() + 10;
+            write.update_thread(&prompted)
+        })
+        .await
+        .unwrap();
+    let of = |filter: ThreadFilter<'_>| {
+        let rows = store.read(|read| read.threads(filter)).unwrap();
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let all = ThreadFilter {
+        drafts: true,
+        ..ThreadFilter::default()
+    };
+    assert_eq!(of(all), [outside.id.clone(), inside.id.clone()]);
+    assert_eq!(of(ThreadFilter::default()), [outside.id.clone()]);
+    let project = Some(&task.project);
+    assert_eq!(of(ThreadFilter { project, ..all }), [inside.id.clone()]);
+    let cwd = Some("/elsewhere");
+    assert_eq!(of(ThreadFilter { cwd, ..all }), []);
+    let kept = store.read(|read| read.thread(&inside.id)).unwrap().unwrap();
+    assert_eq!(kept.state, inside.state);
+    assert_eq!(kept.entry, Entry::SpecTask);
+    let gone = store
+        .write::<_, StoreError>(|write| {
+            assert_eq!(write.delete_drafts_older_than(60_000)?, 0);
+            write.delete_drafts_older_than(-1)
+        })
+        .await
+        .unwrap();
+    assert_eq!((gone, of(all)), (1, vec![outside.id]));
+}
+
+#[tokio::test]
+async fn a_message_waits_until_a_turn_took_it_and_is_taken_once() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let session = session(&store, &task).await;
+    let (to, first) = (session.id.clone(), id::<spectask_protocol::MessageId>());
+    let message = NewMessage {
+        id: first.clone(),
+        session: to.clone(),
+        sender: None,
+        kind: MessageKind::Request,
+        text: "hello".into(),
+        answers: None,
+    };
+    store
+        .write::<_, StoreError>(move |write| {
+            let kept = write.insert_message(&message)?;
+            assert_eq!((kept.turn, kept.delivered_at), (None, None));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let waiting = store.read(|read| read.undelivered_messages(&to)).unwrap();
+    assert_eq!(waiting.len(), 1);
+    for turn in [3, 4] {
+        let ids = [first.clone()];
+        store
+            .write::<_, StoreError>(move |write| write.messages_delivered(&ids, turn))
+            .await
+            .unwrap();
+    }
+    let all = store.read(|read| read.messages_of_task(&task.id)).unwrap();
+    assert_eq!(
+        all,
+        store.read(|read| read.messages_of_session(&to)).unwrap()
+    );
+    assert_eq!(all[0].turn, Some(3));
+    assert!(
+        store
+            .read(|read| read.undelivered_messages(&to))
+            .unwrap()
+            .is_empty()
+    );
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let folder = TempDir::new().unwrap();
@@ -189,7 +395,7 @@ async fn transcripts_come_back_with_their_large_strings() {
                         frame: json!({ "n": batch * 4 + n, "text": large }),
                     })
                     .collect();
-                write.append_transcript(&id, frames)
+                write.append_transcript(&id, batch * 4, frames)
             })
             .await
             .unwrap();
@@ -210,6 +416,54 @@ async fn transcripts_come_back_with_their_large_strings() {
         })
         .unwrap();
     assert_eq!(blobs, 1);
+}
+
+#[tokio::test]
+async fn transcripts_may_have_gaps_and_never_overlap() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let session = session(&store, &task).await;
+    let append = async |first: u64| {
+        let id = session.id.clone();
+        store
+            .write::<_, StoreError>(move |write| {
+                let frames = (first..first + 3)
+                    .map(|n| Frame {
+                        at: 0,
+                        direction: "daemon".into(),
+                        frame: json!(n),
+                    })
+                    .collect();
+                write.append_transcript(&id, first, frames)
+            })
+            .await
+    };
+    let next = || {
+        store
+            .read(|read| read.transcript_next(&session.id))
+            .unwrap()
+    };
+    assert_eq!(next(), 0);
+    append(2).await.unwrap();
+    append(10).await.unwrap();
+    for taken in [0, 4, 12] {
+        assert!(matches!(
+            append(taken).await,
+            Err(StoreError::Overlap { next: 13, .. })
+        ));
+    }
+    assert_eq!(next(), 13);
+    let page = |from, until, bytes| -> Vec<u64> {
+        let page = store
+            .read(|read| read.transcript_page(&session.id, from..until, bytes))
+            .unwrap();
+        page.iter().map(|entry| entry.index).collect()
+    };
+    assert_eq!(page(0, 100, usize::MAX), [2, 3, 4, 10, 11, 12]);
+    assert_eq!(page(0, 100, 1), [2, 3, 4]);
+    assert_eq!(page(3, 12, usize::MAX), [3, 4, 10, 11]);
+    assert_eq!(page(5, 100, 1), [10, 11, 12]);
+    assert_eq!(page(13, u64::MAX, 1), Vec::<u64>::new());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The transcript: what agents and people said and did, append-only, redacted before it comes here.
 
+use std::ops::Range;
+
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,7 +31,7 @@ pub struct Frame {
 }
 
 impl Read<'_> {
-    /// Entries of a session's transcript from an index on.
+    /// Entries of a session's transcript from an index on, at most `limit`.
     ///
     /// # Errors
     /// When the database fails or a row is damaged.
@@ -39,6 +41,46 @@ impl Read<'_> {
         from: u64,
         limit: u32,
     ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        self.entries(session, from..u64::MAX, limit as usize, usize::MAX)
+    }
+
+    /// Entries of a session's transcript whose indexes are in a range: whole batches, until their
+    /// text is longer than `bytes`. Nothing means that the range holds nothing more.
+    ///
+    /// # Errors
+    /// When the database fails or a row is damaged.
+    pub fn transcript_page(
+        &self,
+        session: &WorkSessionId,
+        range: Range<u64>,
+        bytes: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        self.entries(session, range, usize::MAX, bytes)
+    }
+
+    /// The index after the newest recorded entry of a session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn transcript_next(&self, session: &WorkSessionId) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT coalesce(max(first_index + count), 0) FROM transcript
+             WHERE session = ?1 AND first_index =
+                 (SELECT max(first_index) FROM transcript WHERE session = ?1)",
+        )?;
+        Ok(statement.query_row([session.as_str()], |row| row.get(0))?)
+    }
+
+    fn entries(
+        &self,
+        session: &WorkSessionId,
+        range: Range<u64>,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        // SQLite's integers end there.
+        let last = i64::MAX as u64;
+        let (from, until) = (range.start.min(last), range.end.min(last));
         let start: u64 = self
             .0
             .query_row(
@@ -51,21 +93,24 @@ impl Read<'_> {
             .unwrap_or(0);
         let mut statement = self.0.prepare_cached(
             "SELECT first_index, frames FROM transcript
-             WHERE session = ?1 AND first_index >= ?2 ORDER BY first_index",
+             WHERE session = ?1 AND first_index >= ?2 AND first_index < ?3 ORDER BY first_index",
         )?;
-        let mut rows = statement.query(params![session.as_str(), start])?;
+        let mut rows = statement.query(params![session.as_str(), start, until])?;
         let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
+        let mut size = 0;
+        while size < bytes
+            && let Some(row) = rows.next()?
+        {
             let first: u64 = row.get(0)?;
-            let packed: Vec<u8> = row.get(1)?;
-            for (index, mut frame) in (first..).zip(unpack(&packed)?) {
-                if index < from {
+            let text = unpack(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            for (index, mut frame) in (first..).zip(decode(&text)?) {
+                if index < from || index >= until {
                     continue;
                 }
-                if entries.len() == limit as usize {
+                if entries.len() == limit {
                     return Ok(entries);
                 }
-                self.restore_blobs(&mut frame.frame)?;
+                size += self.restore_blobs(&mut frame.frame)?;
                 entries.push(TranscriptEntry {
                     index,
                     at: rfc3339(frame.at),
@@ -73,29 +118,35 @@ impl Read<'_> {
                     frame: frame.frame,
                 });
             }
+            if !entries.is_empty() {
+                size += text.len();
+            }
         }
         Ok(entries)
     }
 
-    fn restore_blobs(&self, value: &mut Value) -> Result<(), StoreError> {
+    /// Puts blobs back into a frame; returns the length of their text.
+    fn restore_blobs(&self, value: &mut Value) -> Result<usize, StoreError> {
         match value {
             Value::Object(fields) => {
                 if fields.len() == 1
                     && let Some(Value::String(digest)) = fields.get(BLOB_KEY)
                 {
-                    if let Some(text) = self.blob(digest)? {
-                        *value = Value::String(text);
-                    }
-                    return Ok(());
+                    let Some(text) = self.blob(digest)? else {
+                        return Ok(0);
+                    };
+                    let length = text.len();
+                    *value = Value::String(text);
+                    return Ok(length);
                 }
                 fields
                     .values_mut()
-                    .try_for_each(|field| self.restore_blobs(field))
+                    .try_fold(0, |sum, field| Ok(sum + self.restore_blobs(field)?))
             }
             Value::Array(items) => items
                 .iter_mut()
-                .try_for_each(|item| self.restore_blobs(item)),
-            _ => Ok(()),
+                .try_fold(0, |sum, item| Ok(sum + self.restore_blobs(item)?)),
+            _ => Ok(0),
         }
     }
 
@@ -117,17 +168,27 @@ impl Read<'_> {
 }
 
 impl Write<'_> {
-    /// Appends a batch of frames to a session's transcript as one row.
+    /// Appends a batch of frames to a session's transcript as one row; `first` is the index of the
+    /// first, the others follow it. Indexes may be left out between batches.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`StoreError::Overlap`] when an index from `first` on is taken; when the database fails.
     pub fn append_transcript(
         &self,
         session: &WorkSessionId,
+        first: u64,
         mut frames: Vec<Frame>,
     ) -> Result<(), StoreError> {
         if frames.is_empty() {
             return Ok(());
+        }
+        let next = self.transcript_next(session)?;
+        if first < next {
+            return Err(StoreError::Overlap {
+                session: session.clone(),
+                first,
+                next,
+            });
         }
         for frame in &mut frames {
             self.take_blobs(&mut frame.frame)?;
@@ -138,10 +199,10 @@ impl Write<'_> {
             .map_err(|error| StoreError::during("pack the transcript", &error))?;
         self.run(
             "INSERT INTO transcript (session, first_index, count, frames)
-             VALUES (?1, (SELECT coalesce(max(first_index + count), 0) FROM transcript
-                          WHERE session = ?1), ?2, ?3)",
+             VALUES (?1, ?2, ?3, ?4)",
             params![
                 session.as_str(),
+                first,
                 i64::try_from(frames.len()).unwrap_or(i64::MAX),
                 packed
             ],
@@ -178,9 +239,11 @@ impl Write<'_> {
     }
 }
 
-fn unpack(packed: &[u8]) -> Result<Vec<Frame>, StoreError> {
-    let text = zstd::decode_all(packed)
-        .map_err(|error| StoreError::during("unpack the transcript", &error))?;
-    serde_json::from_slice(&text)
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    zstd::decode_all(packed).map_err(|error| StoreError::during("unpack the transcript", &error))
+}
+
+fn decode(text: &[u8]) -> Result<Vec<Frame>, StoreError> {
+    serde_json::from_slice(text)
         .map_err(|error| StoreError::during("decode the transcript", &error))
 }

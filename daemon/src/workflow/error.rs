@@ -2,7 +2,8 @@
 
 use spectask_protocol::{Failure, FailureKind, Finding, SessionStatus, SpecTaskStatus};
 
-use crate::store::{StoreError, TaskRow};
+use super::lookup::session_name;
+use crate::store::{SessionRow, StoreError, TaskRow, TurnRow};
 
 /// A command that was refused. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,6 +41,25 @@ pub enum WorkflowError {
         /// Its state.
         status: SessionStatus,
     },
+    /// The session is led by a person in an editor.
+    #[error("cannot {command} {name}: a person leads it in an editor")]
+    AdHoc {
+        /// What was asked.
+        command: &'static str,
+        /// The session.
+        name: String,
+    },
+    /// The session is not led by a person in an editor.
+    #[error("cannot {command} {name}: it is no thread from an editor")]
+    NotAdHoc {
+        /// What was asked.
+        command: &'static str,
+        /// The session.
+        name: String,
+    },
+    /// A request of an editor came again; it has its turn.
+    #[error("the request was taken before: it is turn {} of session {}", .0.number, .0.session)]
+    Repeated(Box<TurnRow>),
     /// The person saw another revision than the newest.
     #[error("revision {seen} of {name} is not the newest any more: that is revision {newest}")]
     Outdated {
@@ -78,6 +98,21 @@ pub enum WorkflowError {
         /// After.
         to: &'static str,
     },
+    /// The session has ended.
+    #[error("cannot {command} {name}: it is {status}")]
+    Ended {
+        /// What was asked.
+        command: &'static str,
+        /// The session.
+        name: String,
+        /// Its state.
+        status: SessionStatus,
+        /// Its SpecTask, where it has one.
+        task: Option<String>,
+    },
+    /// Not for whoever asked.
+    #[error("{0}")]
+    Forbidden(String),
     /// What was asked makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -121,6 +156,24 @@ impl From<WorkflowError> for Failure {
             WorkflowError::SessionState { .. } | WorkflowError::Transition { .. } => {
                 (FailureKind::InvalidState, None)
             }
+            WorkflowError::AdHoc { name, .. } => (
+                FailureKind::InvalidState,
+                Some(format!(
+                    "`spectask stop {name}` ends its turn; the rest is done in the editor"
+                )),
+            ),
+            WorkflowError::NotAdHoc { .. } => (
+                FailureKind::InvalidState,
+                Some("`spectask sessions` tells which sessions are ad hoc: threads/…".to_owned()),
+            ),
+            WorkflowError::Ended { task, .. } => (
+                FailureKind::InvalidState,
+                task.map(|task| {
+                    format!("`spectask spawn {task} TITLE TEXT` starts a session for what is left")
+                }),
+            ),
+            WorkflowError::Forbidden(_) => (FailureKind::Forbidden, None),
+            WorkflowError::Repeated(_) => (FailureKind::Conflict, None),
             WorkflowError::Outdated { name, .. } | WorkflowError::DigestMismatch { name, .. } => (
                 FailureKind::Conflict,
                 Some(format!("look again: `spectask review {name}`")),
@@ -161,5 +214,17 @@ pub(in crate::workflow) fn refused(
         name: task.name(),
         status: task.status,
         hint: hint.to_owned(),
+    }
+}
+
+/// The refusal of a command that is not for a session that a person leads in an editor.
+pub(in crate::workflow) fn refused_ad_hoc(
+    command: &'static str,
+    task: Option<&TaskRow>,
+    session: &SessionRow,
+) -> WorkflowError {
+    WorkflowError::AdHoc {
+        command,
+        name: session_name(task, session),
     }
 }

@@ -1,17 +1,29 @@
-//! Finds what a person named: `7`, `7-user-auth`, `7/2`, `7-user-auth/02-api`, or an id.
+//! Finds what a person named: `7`, `7-user-auth`, `7/2`, `7-user-auth/02-api`, `threads/12` for a
+//! session of no SpecTask, or an id.
 
 use spectask_protocol::{SessionRef, SpecTaskId, TaskRef, WorkSessionId};
 
-use super::WorkflowError;
-use crate::store::{Read, SessionRow, TaskRow};
+use super::{WorkflowError, error::refused_ad_hoc};
+use crate::store::{LOOSE, Read, SessionRow, TaskRow};
 
 /// A SpecTask, or one of its sessions.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// The whole SpecTask.
     Task(TaskRow),
-    /// One session and its SpecTask.
-    Session(TaskRow, Box<SessionRow>),
+    /// One session and its SpecTask; an ad hoc session may have none.
+    Session(Option<TaskRow>, Box<SessionRow>),
+}
+
+impl Target {
+    /// The SpecTask that is meant or that the session belongs to.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskRow> {
+        match self {
+            Self::Task(task) => Some(task),
+            Self::Session(task, _) => task.as_ref(),
+        }
+    }
 }
 
 /// The SpecTask that a person named.
@@ -31,7 +43,8 @@ pub fn find_task(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, WorkflowErr
 /// When there is none of that name.
 pub fn find_target(read: &Read<'_>, name: &SessionRef) -> Result<Target, WorkflowError> {
     if let Some(session) = session_named(read, name.as_str())? {
-        return Ok(Target::Session(task_of(read, &session)?, Box::new(session)));
+        let task = task_of(read, &session)?;
+        return Ok(Target::Session(task, Box::new(session)));
     }
     task_named(read, name.as_str())?
         .map(Target::Task)
@@ -41,14 +54,14 @@ pub fn find_target(read: &Read<'_>, name: &SessionRef) -> Result<Target, Workflo
         })
 }
 
-/// The session that a person named.
+/// The session that a person named, and its SpecTask; an ad hoc session may have none.
 ///
 /// # Errors
 /// When there is none of that name.
 pub fn find_session(
     read: &Read<'_>,
     name: &SessionRef,
-) -> Result<(TaskRow, SessionRow), WorkflowError> {
+) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
     let session = session_named(read, name.as_str())?.ok_or_else(|| WorkflowError::NotFound {
         what: "session",
         name: name.to_string(),
@@ -56,19 +69,26 @@ pub fn find_session(
     Ok((task_of(read, &session)?, session))
 }
 
-/// The SpecTask of a session.
-pub(super) fn task_of(read: &Read<'_>, session: &SessionRow) -> Result<TaskRow, WorkflowError> {
-    read.task(&session.task)?
-        .ok_or_else(|| WorkflowError::NotFound {
-            what: "SpecTask",
-            name: session.task.to_string(),
-        })
+/// The SpecTask of a session, where it has one.
+///
+/// # Errors
+/// When the database fails or the SpecTask is not there.
+pub fn task_of(read: &Read<'_>, session: &SessionRow) -> Result<Option<TaskRow>, WorkflowError> {
+    let Some(id) = &session.task else {
+        return Ok(None);
+    };
+    let task = read.task(id)?.ok_or_else(|| WorkflowError::NotFound {
+        what: "SpecTask",
+        name: id.to_string(),
+    })?;
+    Ok(Some(task))
 }
 
-/// The session's name: `7-user-auth/02-api`.
+/// The session's name: `7-user-auth/02-api`, or `threads/12-fix-login` without a SpecTask.
 #[must_use]
-pub fn session_name(task: &TaskRow, session: &SessionRow) -> String {
-    format!("{}/{:02}-{}", task.name(), session.number, session.slug)
+pub fn session_name<'a>(task: impl Into<Option<&'a TaskRow>>, session: &SessionRow) -> String {
+    let of = task.into().map_or_else(|| LOOSE.to_owned(), TaskRow::name);
+    format!("{of}/{:02}-{}", session.number, session.slug)
 }
 
 fn task_named(read: &Read<'_>, name: &str) -> Result<Option<TaskRow>, WorkflowError> {
@@ -90,25 +110,41 @@ fn session_named(read: &Read<'_>, name: &str) -> Result<Option<SessionRow>, Work
     let Some((task, session)) = name.split_once('/') else {
         return Ok(None);
     };
-    let Some(task) = task_named(read, task)? else {
-        return Ok(None);
+    let task = if task == LOOSE {
+        None
+    } else {
+        match task_named(read, task)? {
+            Some(task) => Some(task),
+            None => return Ok(None),
+        }
     };
     let (number, rest) = session.split_once('-').unwrap_or((session, ""));
     let Ok(number) = number.parse::<u32>() else {
         return Ok(None);
     };
-    let session = read.session_numbered(&task.id, number)?;
+    let session = match &task {
+        Some(task) => read.session_numbered(&task.id, number)?,
+        None => read.loose_session_numbered(number)?,
+    };
     Ok(session.filter(|session| rest.is_empty() || session.slug == rest))
 }
 
-/// A session and its SpecTask, by the session's id.
+/// A session that the daemon drives and its SpecTask, by the session's id.
 pub(super) fn load(
     read: &Read<'_>,
     id: &WorkSessionId,
 ) -> Result<(TaskRow, SessionRow), WorkflowError> {
-    let session = read.session(id)?.ok_or_else(|| WorkflowError::NotFound {
+    let session = find_id(read, id)?;
+    match task_of(read, &session)? {
+        Some(task) if !session.is_ad_hoc() => Ok((task, session)),
+        task => Err(refused_ad_hoc("drive", task.as_ref(), &session)),
+    }
+}
+
+/// A session by its id.
+pub(super) fn find_id(read: &Read<'_>, id: &WorkSessionId) -> Result<SessionRow, WorkflowError> {
+    read.session(id)?.ok_or_else(|| WorkflowError::NotFound {
         what: "session",
         name: id.to_string(),
-    })?;
-    Ok((task_of(read, &session)?, session))
+    })
 }

@@ -131,7 +131,7 @@ pub(super) fn move_session(
             .map(str::to_owned)
             .or_else(|| session.waiting.as_ref().map(|waiting| waiting.text.clone())),
     };
-    write.emit(Some(&session.task), Some(&session.id), &event)?;
+    write.emit(session.task.as_ref(), Some(&session.id), &event)?;
     Ok(())
 }
 
@@ -144,7 +144,7 @@ pub(super) fn move_stage(
     session.stage = stage;
     write.update_session(session)?;
     write.emit(
-        Some(&session.task),
+        session.task.as_ref(),
         Some(&session.id),
         &EventKind::SessionStage { stage },
     )?;

@@ -7,9 +7,9 @@ use spectask_protocol::{
 };
 
 use super::{
-    WorkflowError,
-    error::refused,
-    lookup::{Target, find_session, find_target, load, session_name},
+    NextPrompt, WorkflowError,
+    error::{refused, refused_ad_hoc},
+    lookup::{Target, find_id, find_session, find_target, load, session_name},
     machine::{move_session, move_stage, move_task},
     new_id,
 };
@@ -27,7 +27,7 @@ pub async fn update(
     let id = id.clone();
     store
         .write(move |write| {
-            let (_, mut session) = load(write, &id)?;
+            let mut session = find_id(write, &id)?;
             change(&mut session);
             write.update_session(&session)?;
             Ok(session)
@@ -99,7 +99,7 @@ pub async fn advance(
                 && let Some(commit) = session.head.clone()
             {
                 let event = EventKind::SessionCommitted { commit };
-                write.emit(Some(&session.task), Some(&session.id), &event)?;
+                write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             }
             move_stage(write, &mut session, stage)?;
             Ok(session)
@@ -129,8 +129,67 @@ pub async fn verified(
             write.update_session(&session)?;
             let attempt = session.fixes + u32::from(passed);
             let event = EventKind::Verified { passed, attempt };
-            write.emit(Some(&session.task), Some(&session.id), &event)?;
+            write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             Ok(session)
+        })
+        .await
+}
+
+/// Holds the result of a turn back for one more turn, in which messages that wait are delivered.
+///
+/// # Errors
+/// When the database fails, or a person ended the session.
+pub async fn hold_for_messages(
+    store: &Store,
+    id: &WorkSessionId,
+) -> Result<SessionRow, WorkflowError> {
+    advance(store, id, SessionStage::Turn, |row| {
+        let before = match NextPrompt::of(row) {
+            Some(NextPrompt::Message { before }) => before,
+            other => other.map(Box::new),
+        };
+        row.next_prompt = NextPrompt::Message { before }.to_text();
+    })
+    .await
+}
+
+/// Stops a session at a person's word: its turn is cut, what it did stays in its worktree. A session that
+/// a person leads in an editor goes on with the next prompt and is given back as it is.
+///
+/// # Errors
+/// When it does not run.
+pub async fn halt(
+    store: &Store,
+    name: SessionRef,
+) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
+    store
+        .write(move |write| {
+            let (task, mut session) = find_session(write, &name)?;
+            if session.is_ad_hoc() {
+                return Ok((task, session));
+            }
+            let name = session_name(task.as_ref(), &session);
+            if session.status != SessionStatus::Active {
+                return Err(WorkflowError::SessionState {
+                    command: "stop",
+                    name,
+                    status: session.status,
+                });
+            }
+            let waiting = Waiting {
+                kind: WaitKind::Stopped,
+                text: "a person stopped it".into(),
+                hint: Some(format!("`spectask retry {name}` goes on")),
+            };
+            session.thread = ThreadStatus::Disconnected;
+            move_session(
+                write,
+                &mut session,
+                SessionStatus::Blocked,
+                Some(waiting),
+                None,
+            )?;
+            Ok((task, session))
         })
         .await
 }
@@ -191,7 +250,7 @@ pub async fn assign(
             })?;
             let session = write.insert_session(&NewSession {
                 id: new_id()?,
-                task: task.clone(),
+                task: Some(task.clone()),
                 slug: crate::repo::slug(&ready.title),
                 title: ready.title.clone(),
                 description: String::new(),
@@ -200,6 +259,8 @@ pub async fn assign(
                 parent: None,
                 implementation_task: Some(ready.id),
                 agent: row.agent.clone(),
+                cwd: None,
+                project: None,
             })?;
             let status = ImplementationTaskStatus::Assigned;
             write.set_implementation_task(ready.id, status, Some(&session.id))?;
@@ -237,7 +298,10 @@ pub async fn spawn(
         .write(move |write| {
             let (mut task, parent) = match find_target(write, &name)? {
                 Target::Task(task) => (task, None),
-                Target::Session(task, session) => (task, Some(session.id)),
+                Target::Session(Some(task), session) => (task, Some(session.id)),
+                Target::Session(None, session) => {
+                    return Err(refused_ad_hoc("spawn beside", None, &session));
+                }
             };
             match task.status {
                 SpecTaskStatus::Implementation => {}
@@ -255,7 +319,7 @@ pub async fn spawn(
             }
             let session = write.insert_session(&NewSession {
                 id: new_id()?,
-                task: task.id.clone(),
+                task: Some(task.id.clone()),
                 slug: crate::repo::slug(&title),
                 title,
                 description,
@@ -264,6 +328,8 @@ pub async fn spawn(
                 parent,
                 implementation_task: None,
                 agent: agent.unwrap_or_else(|| task.agent.clone()),
+                cwd: None,
+                project: None,
             })?;
             let event = EventKind::SessionCreated {
                 name: session_name(&task, &session),
@@ -287,7 +353,7 @@ pub async fn accept_empty(store: &Store, name: SessionRef) -> Result<SessionRow,
             if !empty {
                 return Err(WorkflowError::SessionState {
                     command: "accept an empty result of",
-                    name: session_name(&task, &session),
+                    name: session_name(task.as_ref(), &session),
                     status: session.status,
                 });
             }

@@ -7,7 +7,7 @@ use spectask_protocol::{
 
 use super::{
     WorkflowError,
-    error::refused,
+    error::{refused, refused_ad_hoc},
     lookup::{Target, find_target, find_task, session_name},
     machine::{move_session, move_task},
     new_id, reopen,
@@ -95,7 +95,7 @@ fn queue_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
     if write.session_numbered(&task.id, 0)?.is_none() {
         let session = write.insert_session(&NewSession {
             id: new_id()?,
-            task: task.id.clone(),
+            task: Some(task.id.clone()),
             slug: "planning".into(),
             title: "Write requirements, design and tasks".into(),
             description: String::new(),
@@ -104,9 +104,11 @@ fn queue_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
             parent: None,
             implementation_task: None,
             agent: task.planning_agent.clone(),
+            cwd: None,
+            project: None,
         })?;
         let event = EventKind::SessionCreated {
-            name: session_name(task, &session),
+            name: session_name(&*task, &session),
         };
         write.emit(Some(&task.id), Some(&session.id), &event)?;
     }
@@ -202,7 +204,7 @@ pub async fn cancel(store: &Store, name: SessionRef) -> Result<TaskRow, Workflow
                 if task.status.is_final() {
                     return Err(refused("cancel", &task, "it has ended"));
                 }
-                for mut session in write.sessions(&task.id)? {
+                for mut session in write.driven_sessions(&task.id)? {
                     if !session.status.is_final() {
                         cancel_session(write, &mut session)?;
                     }
@@ -215,7 +217,11 @@ pub async fn cancel(store: &Store, name: SessionRef) -> Result<TaskRow, Workflow
                 )?;
                 Ok(task)
             }
-            Target::Session(mut task, mut session) => {
+            Target::Session(None, session) => Err(refused_ad_hoc("cancel", None, &session)),
+            Target::Session(Some(task), session) if session.is_ad_hoc() => {
+                Err(refused_ad_hoc("cancel", Some(&task), &session))
+            }
+            Target::Session(Some(mut task), mut session) => {
                 if matches!(
                     session.status,
                     SessionStatus::Completed | SessionStatus::Cancelled
@@ -267,12 +273,16 @@ fn cancel_session(write: &Write<'_>, session: &mut SessionRow) -> Result<(), Wor
 pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| match find_target(write, &name)? {
-            Target::Task(task) | Target::Session(task, _) if task.status.is_final() => Err(
+            Target::Session(task, session) if session.is_ad_hoc() => {
+                Err(refused_ad_hoc("retry", task.as_ref(), &session))
+            }
+            Target::Session(None, session) => Err(refused_ad_hoc("retry", None, &session)),
+            Target::Task(task) | Target::Session(Some(task), _) if task.status.is_final() => Err(
                 refused("retry", &task, "it has ended: `spectask new` begins anew"),
             ),
             Target::Task(mut task) => {
                 let mut again = 0;
-                for mut session in write.sessions(&task.id)? {
+                for mut session in write.driven_sessions(&task.id)? {
                     if is_stuck(&session) {
                         reopen::reopen(write, &mut session)?;
                         again += 1;
@@ -290,7 +300,7 @@ pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowE
                 }
                 Ok(task)
             }
-            Target::Session(mut task, mut session) => {
+            Target::Session(Some(mut task), mut session) => {
                 if !is_stuck(&session) {
                     return Err(WorkflowError::SessionState {
                         command: "retry",
@@ -353,7 +363,7 @@ pub async fn finish(
                 FinishHow::Keep => (SpecTaskStatus::Done, "keep"),
                 FinishHow::PullRequest => (SpecTaskStatus::PullRequest, "pull_request"),
             };
-            for mut session in write.sessions(&task.id)? {
+            for mut session in write.driven_sessions(&task.id)? {
                 if !session.status.is_final() {
                     cancel_session(write, &mut session)?;
                 }
@@ -393,7 +403,7 @@ fn check_finish(read: &Read<'_>, task: &TaskRow, incomplete: bool) -> Result<(),
         }
     };
     let active = read
-        .sessions(&task.id)?
+        .driven_sessions(&task.id)?
         .iter()
         .any(|session| session.status == SessionStatus::Active);
     if active {

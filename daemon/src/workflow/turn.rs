@@ -1,11 +1,11 @@
 //! What happens while an agent works: its process, its turns, its questions, its trespasses.
 
 use spectask_protocol::{
-    AgentName, EventKind, PermissionId, PermissionOption, SpecTaskId, ThreadStatus, TurnStatus,
-    WorkSessionId,
+    AgentName, EventKind, MessageId, PermissionId, PermissionOption, SpecTaskId, ThreadStatus,
+    TurnStatus, WorkSessionId,
 };
 
-use super::{NextPrompt, WorkflowError, new_id};
+use super::{NextPrompt, WorkflowError, message, new_id};
 use crate::store::{SessionRow, Store};
 
 fn missing(id: &WorkSessionId) -> WorkflowError {
@@ -55,7 +55,7 @@ pub async fn process_started(
                     agent: agent.to_string(),
                     pid: process.pid,
                 };
-                write.emit(Some(&row.task), Some(id), &event)?;
+                write.emit(row.task.as_ref(), Some(id), &event)?;
             }
             Ok(row)
         })
@@ -70,7 +70,8 @@ pub async fn process_ended(store: &Store, row: i64) -> Result<(), WorkflowError>
     store.write(move |write| Ok(write.end_process(row)?)).await
 }
 
-/// Opens a turn: from here on a crash shows as an interrupted turn.
+/// Opens a turn: from here on a crash shows as an interrupted turn. The messages `told` are part of its
+/// prompt.
 ///
 /// # Errors
 /// When the database fails.
@@ -79,6 +80,7 @@ pub async fn begin(
     id: &WorkSessionId,
     purpose: &'static str,
     acp_session: String,
+    told: Vec<MessageId>,
 ) -> Result<u32, WorkflowError> {
     let id = id.clone();
     store
@@ -87,12 +89,13 @@ pub async fn begin(
             session.acp_session = Some(acp_session);
             session.thread = ThreadStatus::Active;
             write.update_session(&session)?;
-            let turn = write.insert_turn(&id, purpose)?;
+            let turn = write.insert_turn(&id, purpose, None)?;
             write.emit(
-                Some(&session.task),
+                session.task.as_ref(),
                 Some(&id),
                 &EventKind::TurnStarted { turn },
             )?;
+            message::delivered(write, &session, &told, turn)?;
             Ok(turn)
         })
         .await
@@ -123,7 +126,7 @@ pub async fn end(
                     status,
                     reason,
                 };
-                write.emit(Some(&session.task), Some(&id), &event)?;
+                write.emit(session.task.as_ref(), Some(&id), &event)?;
             }
             Ok(session)
         })
@@ -131,7 +134,8 @@ pub async fn end(
 }
 
 /// After a crash of the daemon: ends every turn that is said to run as interrupted, gives its session
-/// a prompt to go on with, cancels questions nobody waits for any more. Returns how many turns.
+/// a prompt to go on with (a thread in an editor gets none: its person goes on), cancels questions
+/// nobody waits for any more. Returns how many turns.
 ///
 /// # Errors
 /// When the database fails.
@@ -146,7 +150,9 @@ pub async fn interrupt_all(store: &Store) -> Result<usize, WorkflowError> {
                 let mut session = write
                     .session(&turn.session)?
                     .ok_or_else(|| missing(&turn.session))?;
-                session.next_prompt = continued(&session, reason);
+                if !session.is_ad_hoc() {
+                    session.next_prompt = continued(&session, reason);
+                }
                 session.thread = ThreadStatus::Disconnected;
                 write.update_session(&session)?;
                 let event = EventKind::TurnEnded {
@@ -154,9 +160,10 @@ pub async fn interrupt_all(store: &Store) -> Result<usize, WorkflowError> {
                     status,
                     reason: Some(reason.into()),
                 };
-                write.emit(Some(&session.task), Some(&session.id), &event)?;
+                write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             }
             write.cancel_permissions(None)?;
+            write.disconnect_threads()?;
             Ok(turns.len())
         })
         .await
@@ -197,7 +204,7 @@ pub async fn ask(
                 permission: permission.clone(),
                 title,
             };
-            write.emit(Some(&session.task), Some(&id), &event)?;
+            write.emit(session.task.as_ref(), Some(&id), &event)?;
             Ok(permission)
         })
         .await
@@ -217,7 +224,7 @@ pub async fn answered(
         .write(move |write| {
             let waiting = write.answer_permission(&permission, &answer)?;
             if waiting {
-                let task = write.session(&session)?.map(|session| session.task);
+                let task = write.session(&session)?.and_then(|session| session.task);
                 let event = EventKind::PermissionAnswered { permission, answer };
                 write.emit(task.as_ref(), Some(&session), &event)?;
             }
@@ -232,19 +239,19 @@ pub async fn answered(
 /// When the database fails.
 pub async fn incident(
     store: &Store,
-    task: &SpecTaskId,
+    task: impl Into<Option<&SpecTaskId>>,
     session: &WorkSessionId,
     incident: &'static str,
     text: String,
 ) -> Result<(), WorkflowError> {
-    let (task, session) = (task.clone(), session.clone());
+    let (task, session) = (task.into().cloned(), session.clone());
     store
         .write(move |write| {
             let event = EventKind::Incident {
                 incident: incident.into(),
                 text,
             };
-            Ok(write.emit(Some(&task), Some(&session), &event)?)
+            Ok(write.emit(task.as_ref(), Some(&session), &event)?)
         })
         .await
 }

@@ -1,6 +1,6 @@
 //! When following ends.
 
-use spectask_protocol::{SessionStatus, SpecTaskOverview, SpecTaskStatus};
+use spectask_protocol::{SessionMethod, SessionStatus, SpecTaskOverview, SpecTaskStatus};
 
 use super::super::error::Exit;
 
@@ -65,7 +65,11 @@ pub(super) fn verdict(overview: &SpecTaskOverview, goal: Goal) -> Verdict {
         | S::QueuedImplementation
         | S::Implementation => {}
     }
-    let sessions = || overview.sessions.iter();
+    let sessions = || {
+        let all = overview.sessions.iter();
+        // Threads that a person leads in an editor are open as long as the person likes.
+        all.filter(|session| session.method != SessionMethod::AdHoc)
+    };
     if sessions().any(|s| s.status == SessionStatus::Active && s.waiting.is_none()) {
         return Verdict::Running;
     }

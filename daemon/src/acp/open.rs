@@ -1,0 +1,256 @@
+//! Opening the agent's session behind a thread: the one it had, where the agent can, else a new one.
+
+use std::{path::Path, sync::Arc};
+
+use serde_json::{Map, Value, json};
+use spectask_protocol::ThreadStatus;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    editor::Editor,
+    pool::{Process, Wanted, unstarted},
+    room::Room,
+    thread::Thread,
+};
+use crate::{
+    agents::{RelayError, RpcError},
+    live::Way,
+};
+
+/// The name of the MCP server that every session gets.
+const SERVER: &str = "spectask";
+
+/// The agent's session behind a thread.
+pub(super) struct Open {
+    pub(super) process: Arc<Process>,
+    /// The agent's own id of it.
+    pub(super) session: String,
+    /// Whether the agent does not know what was said before.
+    pub(super) forgot: bool,
+}
+
+/// Which agent serves a thread.
+pub(super) fn wanted(thread: &Thread) -> Wanted {
+    let row = thread.row();
+    Wanted::of(&row.entry).unwrap_or(Wanted {
+        name: row.agent,
+        command: None,
+    })
+}
+
+/// The agent's session of a thread, opened when it is not; by one caller at a time.
+pub(super) async fn open(editor: &Arc<Editor>, thread: &Arc<Thread>) -> Result<Open, RpcError> {
+    let _opening = thread.opening.lock().await;
+    let row = thread.row();
+    if let (Some(process), Some(session)) = (thread.process(), &row.acp_session)
+        && process.agent.is_alive()
+    {
+        process.touch();
+        return Ok(Open {
+            process,
+            session: session.clone(),
+            forgot: false,
+        });
+    }
+    let room = &editor.room;
+    let process = room.pool.get(editor, &wanted(thread)).await?;
+    let reopened = match &row.acp_session {
+        Some(session) => reopen(room, thread, &process, session).await?,
+        None => false,
+    };
+    if !reopened {
+        let params = parameters(room, thread, None);
+        create(room, thread, &process, &params, &CancellationToken::new()).await?;
+    }
+    let session = thread.row().acp_session.unwrap_or_default();
+    Ok(Open {
+        process,
+        session,
+        forgot: !reopened
+            && thread
+                .stream()
+                .is_some_and(|stream| stream.next_index() > 0),
+    })
+}
+
+/// Opens a new session of the agent for a thread. Returns the agent's answer.
+pub(super) async fn create(
+    room: &Room,
+    thread: &Arc<Thread>,
+    process: &Arc<Process>,
+    params: &Value,
+    cancel: &CancellationToken,
+) -> Result<Value, RpcError> {
+    let cwd = thread.row().cwd;
+    let (session, answer) = process
+        .agent
+        .relay_new("session/new", params, Path::new(&cwd), cancel)
+        .await
+        .map_err(relayed)?;
+    adopt(room, thread, process, session, &answer).await;
+    Ok(answer)
+}
+
+/// Ties a thread to a session that the agent has just opened.
+pub(super) async fn adopt(
+    room: &Room,
+    thread: &Arc<Thread>,
+    process: &Arc<Process>,
+    session: String,
+    answer: &Value,
+) {
+    remember(thread, answer);
+    process.relay.bind(&session, thread, false);
+    thread.set_process(Some(Arc::clone(process)));
+    thread
+        .change(room, move |row| {
+            row.acp_session = Some(session.clone());
+            if row.status == ThreadStatus::Disconnected {
+                row.status = ThreadStatus::Active;
+            }
+        })
+        .await;
+}
+
+/// Opens the session that the agent had; `false` when the agent does not know it any more.
+async fn reopen(
+    room: &Room,
+    thread: &Arc<Thread>,
+    process: &Arc<Process>,
+    session: &str,
+) -> Result<bool, RpcError> {
+    let info = process.agent.info();
+    let method = match (info.resume, info.load_session) {
+        (true, _) => "session/resume",
+        (false, true) => "session/load",
+        (false, false) => return Ok(false),
+    };
+    let params = parameters(room, thread, Some(session));
+    let cwd = thread.row().cwd;
+    process.relay.bind(session, thread, true);
+    let answer = process
+        .agent
+        .relay_reopen(method, session, &params, Path::new(&cwd))
+        .await;
+    process.relay.loaded(session);
+    match answer {
+        Ok(answer) => {
+            remember(thread, &answer);
+            thread.set_process(Some(Arc::clone(process)));
+            thread
+                .change(room, |row| {
+                    if row.status == ThreadStatus::Disconnected {
+                        row.status = ThreadStatus::Active;
+                    }
+                })
+                .await;
+            Ok(true)
+        }
+        Err(RelayError::Rpc(error)) if error.code != -32000 => {
+            process.relay.unbind(session);
+            tracing::info!(%error, thread = %thread.id, "the agent lost a session; it gets a new one");
+            Ok(false)
+        }
+        Err(error) => {
+            process.relay.unbind(session);
+            Err(relayed(error))
+        }
+    }
+}
+
+fn remember(thread: &Thread, answer: &Value) {
+    for key in ["modes", "configOptions"] {
+        if let Some(value) = answer.get(key).filter(|value| !value.is_null()) {
+            thread.remember(key, value.clone());
+        }
+    }
+}
+
+/// The parameters by which a thread's session is opened: what the editor gave, with our MCP server.
+pub(super) fn parameters(room: &Room, thread: &Thread, session: Option<&str>) -> Value {
+    let mut params = Map::new();
+    if let Some(session) = session {
+        params.insert("sessionId".into(), session.into());
+    }
+    params.insert("cwd".into(), thread.row().cwd.into());
+    params.extend(thread.setup());
+    let servers = params.get("mcpServers").and_then(Value::as_array);
+    let mut servers: Vec<Value> = servers
+        .into_iter()
+        .flatten()
+        .filter(|server| server.get("name").is_none_or(|name| name != SERVER))
+        .cloned()
+        .collect();
+    servers.extend(room.ctx.mcp_server(&thread.id));
+    params.insert("mcpServers".into(), servers.into());
+    Value::Object(params)
+}
+
+/// What an agent's error is to the editor: its own error as it came, or that it is gone.
+pub(super) fn relayed(error: RelayError) -> RpcError {
+    match error {
+        RelayError::Rpc(error) => error,
+        RelayError::Gone(error) => unstarted(&error),
+    }
+}
+
+/// What was said so far, for an agent that does not know it: people's prompts and the agent's words,
+/// the newest of it.
+pub(super) fn recap(room: &Room, thread: &Thread) -> Option<Value> {
+    const LIMIT: usize = 64 * 1024;
+    let mut text = String::new();
+    let mut from = 0;
+    loop {
+        let entries = room
+            .ctx
+            .store
+            .read(|read| read.transcript(&thread.id, from, 1_000))
+            .ok()?;
+        let Some(last) = entries.last() else { break };
+        from = last.index + 1;
+        for entry in &entries {
+            append(&mut text, &entry.direction, &entry.frame);
+        }
+        if text.len() > 4 * LIMIT {
+            text = tail(&text, LIMIT).to_owned();
+        }
+    }
+    let text = tail(text.trim(), LIMIT);
+    (!text.is_empty()).then(|| {
+        json!({ "type": "text", "text": format!(
+            "This conversation was interrupted, and you do not remember it. What was said before, \
+             for your information:\n\n{text}\n\nIt goes on here:\n"
+        ) })
+    })
+}
+
+fn append(text: &mut String, direction: &str, frame: &Value) {
+    if direction == Way::ToAgent.as_str()
+        && frame.get("method").is_some_and(|m| m == "session/prompt")
+    {
+        text.push_str("\n\nPerson: ");
+        let blocks = frame.pointer("/params/prompt").and_then(Value::as_array);
+        for block in blocks.into_iter().flatten() {
+            if let Some(part) = block.get("text").and_then(Value::as_str) {
+                text.push_str(part);
+            }
+        }
+        text.push_str("\n\nYou: ");
+    }
+    if let Some(update) = frame.pointer("/params/update")
+        && update
+            .get("sessionUpdate")
+            .is_some_and(|kind| kind == "agent_message_chunk")
+        && let Some(part) = update.pointer("/content/text").and_then(Value::as_str)
+    {
+        text.push_str(part);
+    }
+}
+
+fn tail(text: &str, limit: usize) -> &str {
+    let mut from = text.len().saturating_sub(limit);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default()
+}

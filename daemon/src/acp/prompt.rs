@@ -1,0 +1,260 @@
+//! `session/prompt`: a slash command, a word to a session that the scheduler runs, or a turn of a
+//! thread's agent.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use spectask_protocol::{Role, TurnStatus};
+
+use super::{
+    editor::{Call, Editor},
+    frames,
+    history::{self, Shown},
+    open::{self, Open},
+    slash, steer,
+    thread::Thread,
+    view::Show,
+};
+use crate::{
+    agents::{RelayError, RpcError},
+    commands,
+    live::{Stream, Way},
+    store::TurnRow,
+    workflow::{self, WorkflowError},
+};
+
+/// Answers `session/prompt`. The prompts of a session come here one after another.
+pub(super) async fn prompt(
+    editor: &Arc<Editor>,
+    call: &Call,
+    mut params: Value,
+) -> Result<Value, RpcError> {
+    let shown = history::shown(editor, &params)?;
+    if call.stop.is_cancelled() {
+        return Ok(stopped());
+    }
+    let typed = params
+        .pointer("/prompt/0/text")
+        .and_then(Value::as_str)
+        .and_then(commands::parse);
+    // What an agent's process sends was typed by nobody.
+    if let Some((command, rest)) = typed.filter(|_| editor.peer().role == Role::Person) {
+        match slash::run(editor, call, &shown, &params, command, rest).await? {
+            slash::Done::Answered(answer) => return Ok(answer),
+            slash::Done::Prompt(text) => {
+                params["prompt"] = json!([{ "type": "text", "text": text }])
+            }
+        }
+    }
+    match shown {
+        Shown::Thread(thread) => turn(editor, call, &thread, params).await,
+        Shown::Session { id, row } => steer::prompt(editor, call, &id, &row, &params).await,
+    }
+}
+
+pub(super) fn stopped() -> Value {
+    json!({ "stopReason": "cancelled" })
+}
+
+/// The key of a prompt, by which it is known after a crash.
+pub(super) fn key(editor: &Editor, call: &Call) -> String {
+    format!("{}:{}", editor.instance, call.number)
+}
+
+/// Runs a turn of a thread's agent.
+async fn turn(
+    editor: &Arc<Editor>,
+    call: &Call,
+    thread: &Arc<Thread>,
+    params: Value,
+) -> Result<Value, RpcError> {
+    let (room, key) = (&editor.room, key(editor, call));
+    let store = &room.ctx.store;
+    let broken = |error: WorkflowError| frames::internal(error.to_string());
+    if call.again {
+        let before = store.read(|read| read.turn_of_request(&key));
+        let before = before.map_err(|error| frames::internal(error.to_string()))?;
+        if let Some(before) = before {
+            return Ok(cut(thread, &before));
+        }
+    }
+    let Some(running) = room.ctx.take(&thread.id) else {
+        return Err(frames::internal(
+            "A turn of this thread runs already, in another window.",
+        ));
+    };
+    let _running = Running { editor, thread };
+    let opened = open::open(editor, thread).await?;
+    let redactor = &opened.process.relay.redactor;
+    let title = redactor.text(&title(&params)).into_owned();
+    workflow::thread::first_prompt(store, &thread.id, title)
+        .await
+        .map_err(broken)?;
+    let stream = room
+        .ctx
+        .live
+        .stream(&thread.id, Some(redactor.clone()))
+        .map_err(|error| frames::internal(error.to_string()))?;
+    thread.set_primary(editor);
+    if thread.stream().is_none() || editor.view(&thread.id).is_none() {
+        thread.set_stream(Arc::clone(&stream));
+        history::show_thread(editor, thread, Show::New)?;
+    }
+    if let Some(view) = editor.view(&thread.id) {
+        view.caught_up().await;
+    }
+    let recap = opened.forgot.then(|| open::recap(room, thread)).flatten();
+    let begun =
+        workflow::thread::begin_turn(store, &thread.id, opened.session.clone(), Some(key.clone()));
+    let number = match begun.await {
+        Ok(number) => number,
+        Err(WorkflowError::Repeated(before)) => return Ok(cut(thread, &before)),
+        Err(error) => return Err(broken(error)),
+    };
+    stream.frame(
+        Way::ToAgent,
+        &frames::request(&key.as_str().into(), "session/prompt", &params),
+    );
+    let told = super::pending::take(store, &thread.id, number)
+        .await
+        .map_err(broken)?;
+    let mut asked = frames::for_session(params, &opened.session);
+    if let Some(blocks) = asked.get_mut("prompt").and_then(Value::as_array_mut) {
+        let told = told
+            .iter()
+            .map(|text| json!({ "type": "text", "text": text }));
+        let before: Vec<Value> = recap.into_iter().chain(told).collect();
+        blocks.splice(0..0, before);
+    }
+    let outcome = run(call, &opened, &running, &asked).await;
+    let (status, reason, answer) = judge(thread, call, &running, outcome);
+    let said = frames::response(&key.as_str().into(), answer.clone());
+    stream.frame(Way::FromAgent, &said);
+    // What the editor hears is kept.
+    stream.flush().await;
+    let ended = workflow::thread::end_turn(store, &thread.id, number, status, Some(reason)).await;
+    if let Err(error) = ended {
+        tracing::error!(%error, thread = %thread.id, "the end of a turn could not be kept");
+    }
+    thread.change(room, |_| {}).await;
+    settle(editor, thread, &stream).await;
+    answer
+}
+
+/// Waits until the editor has been sent all of the turn, so that its end does not come first.
+async fn settle(editor: &Arc<Editor>, thread: &Thread, _stream: &Stream) {
+    if let Some(view) = editor.view(&thread.id) {
+        view.caught_up().await;
+    }
+}
+
+/// A thread's turn is over, whatever came of it.
+struct Running<'a> {
+    editor: &'a Editor,
+    thread: &'a Thread,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.editor.room.ctx.release(&self.thread.id);
+    }
+}
+
+async fn run(
+    call: &Call,
+    opened: &Open,
+    running: &tokio_util::sync::CancellationToken,
+    asked: &Value,
+) -> Result<Value, RelayError> {
+    let agent = &opened.process.agent;
+    let work = agent.relay_prompt(&opened.session, asked, &call.cancel);
+    tokio::pin!(work);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut work => return outcome,
+            () = call.stop.cancelled(), if !told => {
+                told = true;
+                agent.cancel(&opened.session).await;
+            }
+            () = running.cancelled(), if !told => {
+                told = true;
+                agent.cancel(&opened.session).await;
+            }
+        }
+    }
+}
+
+/// How a turn ended: its state, why, and what the editor hears.
+fn judge(
+    thread: &Thread,
+    call: &Call,
+    running: &tokio_util::sync::CancellationToken,
+    outcome: Result<Value, RelayError>,
+) -> (TurnStatus, String, Result<Value, RpcError>) {
+    let cancelled = call.stop.is_cancelled() || running.is_cancelled();
+    match outcome {
+        Ok(answer) => {
+            let reason = answer.get("stopReason").and_then(Value::as_str);
+            let reason = reason.unwrap_or("unknown").to_owned();
+            let status = match reason.as_str() {
+                "end_turn" => TurnStatus::Ended,
+                "cancelled" => TurnStatus::Cancelled,
+                _ if cancelled => TurnStatus::Cancelled,
+                _ => TurnStatus::Failed,
+            };
+            (status, reason, Ok(answer))
+        }
+        // Agents also answer a cancelled prompt with an error.
+        Err(RelayError::Rpc(_)) if cancelled => {
+            (TurnStatus::Cancelled, "cancelled".to_owned(), Ok(stopped()))
+        }
+        Err(RelayError::Rpc(error)) => (TurnStatus::Failed, error.to_string(), Err(error)),
+        Err(RelayError::Gone(_)) if cancelled => {
+            thread.note(
+                "The agent did not stop by itself, and was ended. The next prompt starts it again.",
+            );
+            (TurnStatus::Cancelled, "cancelled".to_owned(), Ok(stopped()))
+        }
+        Err(RelayError::Gone(error)) => {
+            thread.note(&format!(
+                "The turn was interrupted: {error}. The conversation is kept; the next prompt starts \
+                 the agent again."
+            ));
+            (TurnStatus::Interrupted, error.to_string(), Ok(stopped()))
+        }
+    }
+}
+
+/// The answer to a prompt that a daemon before began to serve: it is not sent to the agent twice.
+fn cut(thread: &Thread, before: &TurnRow) -> Value {
+    if before.status == TurnStatus::Ended {
+        return json!({ "stopReason": before.reason.as_deref().unwrap_or("end_turn") });
+    }
+    thread.note(
+        "The turn was interrupted: the daemon was restarted while the agent worked. The conversation \
+         is kept; a new prompt goes on.",
+    );
+    stopped()
+}
+
+/// The first line of a prompt, short enough for a list.
+fn title(params: &Value) -> String {
+    let blocks = params.get("prompt").and_then(Value::as_array);
+    let text = blocks
+        .into_iter()
+        .flatten()
+        .find_map(|block| block.get("text").and_then(Value::as_str))
+        .unwrap_or("a thread");
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line: String = line
+        .unwrap_or("a thread")
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    match line.char_indices().nth(80) {
+        Some((end, _)) => format!("{}\u{2026}", line[..end].trim_end()),
+        None => line,
+    }
+}
