@@ -164,12 +164,17 @@ impl Daemon {
             }
             assert!(head.contains("\r\nUpgrade: spectask-acp\r\n"), "{head}");
             let upgraded = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: spectask-acp\r\n\r\n";
-            stream.get_mut().write_all(upgraded).unwrap();
+            // One that has gone meanwhile still stands in the queue.
+            if stream.get_mut().write_all(upgraded).is_err() {
+                continue;
+            }
             let mut link = Link {
                 stream,
                 hello: Value::Null,
             };
-            link.hello = link.read()["hello"].take();
+            let Some(line) = link.line() else { continue };
+            let mut hello: Value = serde_json::from_str(&line).unwrap();
+            link.hello = hello["hello"].take();
             return link;
         }
     }
@@ -474,13 +479,11 @@ fn the_end_of_input_ends_it_whatever_the_daemon_does() {
     assert_eq!(code, Some(0));
     // One that does not read.
     let mut editor = Editor::start(&env, &project, &[]);
-    let link = loop {
-        // The shim before may still stand in the queue.
-        let link = daemon.welcome();
-        if link.hello["pid"] == editor.child.id() {
-            break link;
-        }
-    };
+    let mut link = daemon.hello();
+    while link.hello["pid"] != editor.child.id() {
+        link = daemon.hello();
+    }
+    link.send(&json!({ "welcome": { "program": "999.0.0" } }));
     let mut large = request("large", "session/prompt");
     large["params"]["prompt"] = Value::from("y".repeat(10 << 20));
     editor.send(&large);

@@ -308,6 +308,12 @@ impl<'a> Pipe<'a> {
     async fn farewell(&mut self) {
         let rest = self.input.rest().to_vec();
         self.pending.line(&rest, Instant::now());
+        if let Some(attempt) = self.attempt.take()
+            && self.pending.has_unsent()
+        {
+            let outcome = attempt.await;
+            self.tried(outcome);
+        }
         loop {
             self.pump();
             if let Some(link) = self.link.as_mut().filter(|link| !link.writer.is_idle()) {
