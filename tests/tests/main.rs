@@ -14,6 +14,13 @@ mod job;
 mod kill;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(unix)]
+mod lives;
+#[cfg(unix)]
+mod outlive;
 mod real_agents;
 #[cfg(unix)]
 mod shim;
+mod threads;
+#[cfg(unix)]
+mod threads_common;
