@@ -291,7 +291,7 @@ impl Pending {
     }
 
     /// A frame of the daemon.
-    pub(super) fn from_daemon(&mut self, at: Option<At>, text: Box<str>) {
+    pub(super) fn heard(&mut self, at: Option<At>, text: Box<str>) {
         let is_new = at.as_ref().is_none_or(|at| self.streams.is_new(at));
         match frame::kind(&text) {
             Ok(Kind::Response(id, good)) if id != Id::Null || self.requests.contains_key(&id) => {

@@ -257,7 +257,7 @@ impl<'a> Pipe<'a> {
 
     fn heard(&mut self, line: ToShim) {
         match line {
-            ToShim::Frame { at, frame } => self.pending.from_daemon(at, frame.into()),
+            ToShim::Frame { at, frame } => self.pending.heard(at, frame.into()),
             ToShim::Opened { session } => self.pending.opened(session),
             ToShim::Closed { session } => self.pending.streams.closed(&session),
             ToShim::Detached { text } => {
