@@ -24,6 +24,7 @@ mod lives;
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
+mod shim;
 mod threads;
 #[cfg(unix)]
 mod threads_common;
