@@ -439,7 +439,7 @@ async fn a_body_that_is_too_large_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains("\"error\""), "{answer}");
     let mut chunked = format!("{:x}\r\n", limit + 1).into_bytes();
-    chunked.extend(vec![b' '; limit + 1]);
+    chunked.extend(vec![b'{'; limit + 1]);
     chunked.extend(b"\r\n0\r\n\r\n");
     for path in ["/rpc", "/take"] {
         let answer = stream(path, "Transfer-Encoding: chunked", &chunked).await;
