@@ -10,6 +10,7 @@ mod command;
 mod coordination;
 mod error;
 mod face;
+mod history;
 mod http;
 mod local;
 mod loopback;
