@@ -13,6 +13,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::acp::AgentCommand;
+use crate::clients;
 
 const FAST_AGENT: &str = "0.10.46";
 const GEMINI: &str = "0.61.0";
@@ -34,7 +35,7 @@ pub fn folder() -> PathBuf {
     PathBuf::from(home.expect("HOME is set")).join(".cache/spectask-tests")
 }
 
-fn installed(name: &str) -> PathBuf {
+pub(crate) fn installed(name: &str) -> PathBuf {
     let folder = folder().join(name);
     assert!(
         folder.join(DONE).is_file(),
@@ -44,7 +45,7 @@ fn installed(name: &str) -> PathBuf {
     folder
 }
 
-fn bin(venv: &Path, program: &str) -> PathBuf {
+pub(crate) fn bin(venv: &Path, program: &str) -> PathBuf {
     if cfg!(windows) {
         venv.join("Scripts").join(format!("{program}.exe"))
     } else {
@@ -202,7 +203,7 @@ fn npm_platform() -> (&'static str, &'static str) {
     (system, arch)
 }
 
-fn output_of(program: &Path, args: &[&str]) -> Option<String> {
+pub(crate) fn output_of(program: &Path, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
@@ -251,24 +252,25 @@ pub fn install(with_opencode: bool, say: &dyn Fn(&str)) -> Result<(), String> {
         let package = format!("fast-agent-mcp=={FAST_AGENT}");
         install_wheels(venv, &package)
     })?;
-    if find_node().is_none() || npm().is_err() {
+    if find_node().is_none() || npm().is_err() || clients::needs_node() {
         install_one("node", say, |venv| {
             make_venv(venv)?;
             install_wheels(venv, NODE_WHEEL)
         })?;
     }
     install_one(&format!("gemini-{GEMINI}"), say, |folder| {
-        npm_install(folder, &format!("@google/gemini-cli@{GEMINI}"))
+        npm_install(folder, &[&format!("@google/gemini-cli@{GEMINI}")])
     })?;
+    clients::install(say)?;
     if with_opencode {
         install_one(&format!("opencode-{OPENCODE}"), say, |folder| {
-            npm_install(folder, &format!("opencode-ai@{OPENCODE}"))
+            npm_install(folder, &[&format!("opencode-ai@{OPENCODE}")])
         })?;
     }
     Ok(())
 }
 
-fn install_one(
+pub(crate) fn install_one(
     name: &str,
     say: &dyn Fn(&str),
     install: impl Fn(&Path) -> Result<(), String>,
@@ -304,7 +306,7 @@ fn run(command: &mut Command, hint: &str) -> Result<(), String> {
     Err(message)
 }
 
-fn make_venv(venv: &Path) -> Result<(), String> {
+pub(crate) fn make_venv(venv: &Path) -> Result<(), String> {
     let python = python()?;
     run(
         Command::new(&python).args(["-m", "venv"]).arg(venv),
@@ -312,7 +314,7 @@ fn make_venv(venv: &Path) -> Result<(), String> {
     )
 }
 
-fn install_wheels(venv: &Path, package: &str) -> Result<(), String> {
+pub(crate) fn install_wheels(venv: &Path, package: &str) -> Result<(), String> {
     let python = bin(venv, "python");
     let hint = "It needs the Python package index.";
     // pip alone may fail to resolve fast-agent; uv does in seconds.
@@ -384,7 +386,7 @@ fn npm() -> Result<Command, String> {
     Ok(Command::new(npm))
 }
 
-fn npm_install(folder: &Path, package: &str) -> Result<(), String> {
+pub(crate) fn npm_install(folder: &Path, package: &[&str]) -> Result<(), String> {
     fs::write(folder.join("package.json"), "{\"private\": true}\n")
         .map_err(|error| error.to_string())?;
     let options = [
@@ -399,7 +401,7 @@ fn npm_install(folder: &Path, package: &str) -> Result<(), String> {
             .args(options)
             .arg("--prefix")
             .arg(folder)
-            .arg(package)
+            .args(package)
             .current_dir(folder),
         "It needs the npm registry.",
     )

@@ -53,6 +53,15 @@ pub fn adversary_bin() -> &'static Path {
     BIN.get_or_init(|| build("spectask-tests", "adversary"))
 }
 
+/// The echo agent, built with this crate.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn echo_agent_bin() -> &'static Path {
+    static BIN: OnceLock<PathBuf> = OnceLock::new();
+    BIN.get_or_init(|| build("spectask-tests", "echo-agent"))
+}
+
 fn build(package: &str, bin: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

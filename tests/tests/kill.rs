@@ -22,10 +22,10 @@ const VERIFY: &str = "mkdir -p out && date > out/built && sh checks/run.sh";
 const AGENT_KILLS: u32 = 3;
 
 /// Where things go wrong follows from the seed alone.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u32) -> Self {
         Self(
             u64::from(seed)
                 .wrapping_add(1)
@@ -42,7 +42,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }
@@ -490,7 +490,7 @@ fn one_seed(seed: u32) -> Seen {
     })
 }
 
-fn number(variable: &str, default: u32) -> u32 {
+pub(crate) fn number(variable: &str, default: u32) -> u32 {
     let given = std::env::var(variable).ok();
     given.map_or(default, |text| {
         text.parse().unwrap_or_else(|_| panic!("{variable}={text}"))

@@ -14,4 +14,12 @@ mod job;
 mod kill;
 #[cfg(unix)]
 mod lifecycle;
+#[cfg(unix)]
+mod lives;
+#[cfg(unix)]
+mod outlive;
 mod real_agents;
+#[cfg(unix)]
+mod threads;
+#[cfg(unix)]
+mod threads_common;

@@ -38,6 +38,9 @@ enum Chore {
     RecordDemo,
     /// Kills the daemon and agents at random moments, once for each seed.
     Soak {
+        /// Editor threads and their windows instead of jobs.
+        #[arg(long)]
+        zed: bool,
         /// Number of seeds.
         #[arg(long, default_value_t = 200)]
         seeds: u32,
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
         Chore::Bench { runs } => bench::run(runs),
         Chore::RecordDemo => demo::record(),
         Chore::Docs => docs::write(),
-        Chore::Soak { seeds, from } => soak(from, seeds),
+        Chore::Soak { zed, seeds, from } => soak(zed, from, seeds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn soak(from: u32, seeds: u32) -> Result<(), String> {
+fn soak(zed: bool, from: u32, seeds: u32) -> Result<(), String> {
     let started = Instant::now();
     let status = Command::new(env!("CARGO"))
         .args([
@@ -77,7 +80,7 @@ fn soak(from: u32, seeds: u32) -> Result<(), String> {
             "spectask-tests",
             "--test",
             "main",
-            "kill::",
+            if zed { "lives::" } else { "kill::" },
         ])
         .args(["--", "--nocapture"])
         .env("SPECTASK_SOAK_FROM", from.to_string())
