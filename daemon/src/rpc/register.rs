@@ -102,8 +102,8 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         module: RpcModule::from_arc(face),
     };
     let mut module = registrar
-        .add(method::DaemonHello, system::hello)?
-        .add(method::DaemonStatus, system::status)?
+        .add_peer(method::DaemonHello, system::hello)?
+        .add_peer(method::DaemonStatus, system::status)?
         .add(method::DaemonShutdown, system::shutdown)?
         .add(method::DaemonDoctor, setup::doctor)?
         .add(method::SpecTaskCreate, task::create)?
@@ -124,7 +124,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::ReviewEdit, review::edit)?
         .add(method::WorkSessionListAll, session::list)?
         .add(method::WorkSessionGet, session::get)?
-        .add(method::WorkSessionSpawn, session::spawn)?
+        .add_peer(method::WorkSessionSpawn, session::spawn)?
         .add(method::WorkSessionAcceptEmpty, session::accept_empty)?
         .add(method::WorkSessionTranscript, session::transcript)?
         .add(method::WorkSessionStop, coordination::stop)?
