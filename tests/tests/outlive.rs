@@ -91,7 +91,6 @@ fn an_agent_without_memory_of_its_own_gets_the_conversation_told() {
     let asked = place.asked("session/prompt");
     let told = asked.last().unwrap().to_string();
     assert!(told.contains("swordfish"), "{told}");
-    whole(&editor, &thread);
     place.finish(&[&editor]);
 }
 

@@ -245,3 +245,18 @@ pub(crate) fn marks(turn: usize, pieces: usize) -> Vec<String> {
     let numbered = (1..=pieces).map(|piece| format!("t{turn}-c{piece}"));
     numbered.chain([format!("t{turn}-end")]).collect()
 }
+
+/// The same frames in the same order; else the first that differs.
+pub(crate) fn assert_same(got: &[Value], wanted: &[Value]) {
+    let differs = (0..got.len().max(wanted.len())).find(|at| got.get(*at) != wanted.get(*at));
+    if let Some(at) = differs {
+        let show = |frame: Option<&Value>| frame.map_or("nothing".to_owned(), Value::to_string);
+        panic!(
+            "frame {at} of {} and {}\n   got: {}\nwanted: {}",
+            got.len(),
+            wanted.len(),
+            show(got.get(at)),
+            show(wanted.get(at))
+        );
+    }
+}
