@@ -37,6 +37,7 @@ const WIDER: &[(&str, &str)] = &[
     // Merging and pushing happen in the process that the person started.
     ("cli/finish.rs", "repo"),
     // Entry points.
+    ("cli/mcp.rs", "mcp"),
     ("cli/mod.rs", "example_agent"),
     ("cli/service.rs", "daemon"),
 ];

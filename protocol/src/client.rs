@@ -54,6 +54,11 @@ impl<T: Transport> Client<T> {
         Self { transport }
     }
 
+    /// The transport alone.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
     /// The transport.
     pub const fn transport(&self) -> &T {
         &self.transport

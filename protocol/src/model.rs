@@ -466,6 +466,9 @@ pub struct DaemonView {
     pub log_file: String,
     /// What it takes this connection for.
     pub role: Role,
+    /// The work session whose agent this connection comes from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<WorkSessionId>,
     /// Sessions whose agent works now.
     pub active_sessions: u32,
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod binary;
 mod demo;
+mod docs;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -31,6 +32,8 @@ enum Chore {
         #[arg(long, default_value_t = 50)]
         runs: u32,
     },
+    /// Writes the API reference, `docs/api.md`, from the method table.
+    Docs,
     /// Puts the output of `spectask demo` into the README.
     RecordDemo,
     /// Kills the daemon and agents at random moments, once for each seed.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::RecordDemo if !binary::is_known() => binary::again_with("dev"),
         Chore::Bench { runs } => bench::run(runs),
         Chore::RecordDemo => demo::record(),
+        Chore::Docs => docs::write(),
         Chore::Soak { zed, seeds, from } => soak(zed, from, seeds),
     };
     match result {

@@ -126,7 +126,10 @@ async fn open(
             editor.opened(&thread.id);
             let show = if replay { Show::All } else { Show::New };
             show_thread(editor, thread, show)?;
-            thread.hold();
+            // The end of a replay brings the commands.
+            if !replay || thread.stream().is_none() {
+                thread.hold();
+            }
             Ok(opened_answer(thread))
         }
         Shown::Session { id, row } => {

@@ -85,27 +85,26 @@ impl Thread {
         }
     }
 
-    /// Changes the row here and in the database.
+    /// Changes the row in the database, and keeps there what is remembered of the agent's session.
     pub(super) async fn change(
         &self,
         room: &Room,
-        change: impl Fn(&mut ThreadRow) + Send + 'static,
+        change: impl FnOnce(&mut ThreadRow) + Send + 'static,
     ) {
-        let kept = {
-            let mut state = lock(&self.state);
-            change(&mut state.row);
-            state.row.clone()
-        };
+        let remembered = lock(&self.state).row.state.clone();
         let written = workflow::thread::update(&room.ctx.store, &self.id, move |row| {
-            // The SpecTask and the title also change elsewhere.
-            let (task, title) = (row.task.clone(), row.title.clone());
-            *row = kept;
-            row.task = task;
-            row.title = title;
+            row.state = remembered;
             change(row);
         });
         match written.await {
-            Ok(row) => lock(&self.state).row = row,
+            Ok(row) => {
+                let mut state = lock(&self.state);
+                let remembered = std::mem::take(&mut state.row.state);
+                state.row = ThreadRow {
+                    state: remembered,
+                    ..row
+                };
+            }
             Err(error) => tracing::error!(%error, thread = %self.id, "a thread could not be kept"),
         }
     }

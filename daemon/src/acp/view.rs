@@ -58,6 +58,8 @@ pub(super) struct View {
 struct Seen {
     any: bool,
     caught_up: bool,
+    /// The newest entry of the replay.
+    last: Option<u64>,
 }
 
 impl View {
@@ -154,7 +156,8 @@ impl View {
                     self.send(Some(index), &frame);
                 }
             }
-            (Way::ToAgent, Some("session/prompt")) if !self.is_own(frame) => {
+            // What a planner is asked is not what the person wrote.
+            (Way::ToAgent, Some("session/prompt")) if self.placed && !self.is_own(frame) => {
                 let blocks = frame.pointer("/params/prompt").and_then(Value::as_array);
                 let blocks = blocks.map_or(&[][..], Vec::as_slice);
                 for (at, block) in blocks.iter().enumerate() {
@@ -188,6 +191,10 @@ impl View {
     }
 
     fn adapted(&self, update: &Value) -> Option<Value> {
+        let kind = update.get("sessionUpdate").and_then(Value::as_str);
+        if !self.placed && matches!(kind, Some("user_message_chunk" | "session_info_update")) {
+            return None;
+        }
         match &self.thread {
             Some(thread) => {
                 let selectors = thread.selectors();
@@ -198,7 +205,7 @@ impl View {
                 ))
             }
             // Commands, modes and options of a session that the scheduler runs are not an editor's.
-            None => match update.get("sessionUpdate").and_then(Value::as_str) {
+            None => match kind {
                 Some(
                     "available_commands_update" | "current_mode_update" | "config_option_update",
                 ) => None,
@@ -256,8 +263,11 @@ impl Viewer for View {
             {
                 self.update(None, update);
             }
-            // Also tells the shim how far the editor is.
-            self.update(self.stream.next_index().checked_sub(1), self.commands());
+            // Also tells the shim how far the editor is. The stream itself may not be asked here.
+            let last = self.seen.borrow().last;
+            if self.placed {
+                self.update(last, self.commands());
+            }
         }
         self.seen.send_modify(|seen| {
             seen.any = true;

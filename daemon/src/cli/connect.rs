@@ -27,6 +27,11 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// The connection alone.
+    pub(super) fn into_transport(self) -> LocalTransport {
+        self.client.into_transport()
+    }
+
     /// Calls a method.
     ///
     /// # Errors
@@ -56,15 +61,26 @@ impl Daemon {
 /// # Errors
 /// When it cannot be started or reached, or is newer than this program.
 pub(super) async fn connect_or_start(paths: &Paths) -> Result<Daemon, CliError> {
+    connect_or_start_as(paths, None).await
+}
+
+/// As [`connect_or_start`], for the agent whose session's token this is.
+///
+/// # Errors
+/// When it cannot be started or reached, or is newer than this program.
+pub(super) async fn connect_or_start_as(
+    paths: &Paths,
+    token: Option<&str>,
+) -> Result<Daemon, CliError> {
     let begin = Instant::now();
     loop {
-        let transport = match open(paths).await? {
+        let transport = match open(paths, token).await? {
             Some(transport) => transport,
-            None => start(paths).await?,
+            None => start(paths, token).await?,
         };
         match greet(transport).await {
             Ok(Greeting::Fits(daemon)) => return Ok(*daemon),
-            Ok(Greeting::Older(daemon)) => return replace(paths, *daemon).await,
+            Ok(Greeting::Older(daemon)) => return replace(paths, *daemon, token).await,
             // It is stopping; when it is gone a new one starts.
             Err(error)
                 if error.kind() == Some(FailureKind::Unavailable)
@@ -80,7 +96,7 @@ pub(super) async fn connect_or_start(paths: &Paths) -> Result<Daemon, CliError> 
 /// # Errors
 /// When its socket may not be opened, or it does not answer.
 pub(super) async fn connect_if_running(paths: &Paths) -> Result<Option<Daemon>, CliError> {
-    let Some(transport) = open(paths).await? else {
+    let Some(transport) = open(paths, None).await? else {
         return Ok(None);
     };
     let client = Client::new(transport);
@@ -125,9 +141,9 @@ pub(super) async fn stop(paths: &Paths, daemon: Daemon, drain: bool) -> Result<(
     }
 }
 
-async fn start(paths: &Paths) -> Result<LocalTransport, CliError> {
+async fn start(paths: &Paths, token: Option<&str>) -> Result<LocalTransport, CliError> {
     launch::daemon(paths).await?;
-    open(paths).await?.ok_or_else(|| {
+    open(paths, token).await?.ok_or_else(|| {
         CliError::new(
             FailureKind::Unavailable,
             "the daemon started and was gone at once",
@@ -180,7 +196,7 @@ async fn greet(transport: LocalTransport) -> Result<Greeting, CliError> {
     }
 }
 
-async fn replace(paths: &Paths, older: Daemon) -> Result<Daemon, CliError> {
+async fn replace(paths: &Paths, older: Daemon, token: Option<&str>) -> Result<Daemon, CliError> {
     launch::say(&format!(
         "the daemon is SpecTask {}; it is replaced by {}{}",
         older.view.version,
@@ -193,9 +209,9 @@ async fn replace(paths: &Paths, older: Daemon) -> Result<Daemon, CliError> {
     ));
     stop(paths, older, true).await?;
     // Another client may have started a daemon of its own meanwhile.
-    let transport = match open(paths).await? {
+    let transport = match open(paths, token).await? {
         Some(transport) => transport,
-        None => start(paths).await?,
+        None => start(paths, token).await?,
     };
     match greet(transport).await? {
         Greeting::Fits(daemon) => Ok(*daemon),
@@ -260,6 +276,7 @@ mod tests {
             config_file: String::new(),
             log_file: String::new(),
             role: Role::Person,
+            session: None,
             active_sessions: 0,
         }
     }

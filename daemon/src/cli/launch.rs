@@ -46,6 +46,7 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
             // An agent may have started this program; the daemon is nobody's session.
             .env_remove("SPECTASK_AGENT")
             .env_remove("SPECTASK_SESSION")
+            .env_remove("SPECTASK_SESSION_TOKEN")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -32,6 +32,7 @@ mod fixtures;
 mod launch;
 mod lint;
 mod list;
+mod mcp;
 mod new;
 mod pager;
 mod permissions;
@@ -111,6 +112,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
             Ok(Exit::Good)
         }
         Command::ExampleAgent => block_on(example_agent()),
+        Command::Mcp => mcp::run(&ctx),
         command => block_on(with_daemon(&ctx, command)),
     }
 }
@@ -163,6 +165,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         | Command::Lint(_)
         | Command::Completions { .. }
         | Command::Openrpc
-        | Command::ExampleAgent => Err(CliError::internal("this command needs no daemon")),
+        | Command::ExampleAgent
+        | Command::Mcp => Err(CliError::internal("this command needs no daemon")),
     }
 }

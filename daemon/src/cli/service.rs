@@ -1,12 +1,13 @@
 //! `spectask daemon`: run, start, stop, restart, status, log.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::Path,
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use spectask_protocol::{DaemonView, FailureKind};
 
 use super::{
@@ -92,8 +93,32 @@ pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, C
                     .hint("any command starts it; `spectask daemon start` does only that"),
             ),
         },
+        DaemonCommand::Address => {
+            let daemon = ctx.daemon().await?;
+            let mut address = address(ctx, daemon.view.pid)?;
+            let file = ctx.paths.http_file().display().to_string();
+            let url = address["url"].as_str().unwrap_or_default().to_owned();
+            address["file"] = file.clone().into();
+            ctx.show(&address, |sheet| {
+                sheet.line(Tone::Plain, &url);
+                sheet.line(Tone::Faint, &format!("the token is in {file}"));
+            })?;
+            Ok(Exit::Good)
+        }
         DaemonCommand::Log { lines, follow } => log(ctx, lines, follow).await,
     }
+}
+
+/// What the daemon of this process id has told of its HTTP service.
+fn address(ctx: &Context, pid: u32) -> Result<Value, CliError> {
+    let text = fs::read_to_string(ctx.paths.http_file()).unwrap_or_default();
+    serde_json::from_str(&text)
+        .ok()
+        .filter(|address: &Value| address["pid"] == pid && address["url"].is_string())
+        .ok_or_else(|| {
+            CliError::new(FailureKind::Unavailable, "the daemon serves no HTTP")
+                .hint("`spectask doctor` tells why")
+        })
 }
 
 async fn stop(ctx: &Context, drain: bool) -> Result<bool, CliError> {

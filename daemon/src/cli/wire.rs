@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, time::Duration};
 
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use interprocess::local_socket::{
     GenericFilePath, ToFsName,
     tokio::{Stream, prelude::*},
@@ -51,6 +52,11 @@ impl ToRpcParams for Params {
 }
 
 impl LocalTransport {
+    /// Whether the daemon is still at the other end.
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
     /// Follows events from a number on.
     ///
     /// # Errors
@@ -69,11 +75,21 @@ impl LocalTransport {
     }
 }
 
-/// Opens a connection; none when no daemon listens.
+/// Opens a connection; none when no daemon listens. A session's token says whose agent opens it.
 ///
 /// # Errors
-/// When the socket may not be opened, or what listens there does not answer.
-pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliError> {
+/// When the socket may not be opened, what listens there does not answer, or the token is no token.
+pub(super) async fn open(
+    paths: &Paths,
+    token: Option<&str>,
+) -> Result<Option<LocalTransport>, CliError> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| CliError::usage("the session's token has characters that none has"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
     let socket = paths.socket();
     let name = socket
         .as_path()
@@ -88,6 +104,7 @@ pub(super) async fn open(paths: &Paths) -> Result<Option<LocalTransport>, CliErr
         .parse()
         .map_err(|error| CliError::internal(format!("cannot make the address: {error}")))?;
     let transport = WsTransportClientBuilder::default()
+        .set_headers(headers)
         .max_request_size(MESSAGE_LIMIT)
         .max_response_size(MESSAGE_LIMIT)
         .connection_timeout(Duration::from_secs(10))

@@ -48,7 +48,7 @@ mod tests {
         ");
         for kind in FailureKind::ALL {
             let text = failure_text(&Failure::new(kind, "x"));
-            assert!(text.contains(": x\n\nWhat to do: "), "{text}");
+            assert!(text.contains(":** x\n\nWhat to do: "), "{text}");
         }
     }
 }

@@ -7,7 +7,11 @@ use spectask_protocol::{
     WorkSessionView,
 };
 
-use super::table::Command;
+use super::{
+    markdown::{code, escape},
+    table::Command,
+    words::{brief, session_state},
+};
 
 /// The client that handlers call the daemon with.
 pub type CommandClient = Client<Arc<dyn DynTransport>>;
@@ -49,6 +53,34 @@ pub enum Reply {
     },
     /// A prompt for the agent in the person's name.
     Prompt(String),
+}
+
+impl Reply {
+    /// Markdown for a face that can neither follow a planning session nor show one.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Prompt(text) => text.clone(),
+            Self::Plan { task } => format!(
+                "Planning of {} started: {}\n\nNext: {} shows how it goes, then {}\n",
+                code(&task.name),
+                escape(&task.title),
+                code(&format!("/spec-status {}", task.number)),
+                code(&format!("/spec-review {}", task.number))
+            ),
+            Self::Open { session } => {
+                let name = brief(&session.name);
+                format!(
+                    "{} {} ({})\n\nIn Zed: {} in a fresh thread. In a terminal: {}\n",
+                    code(&session.name),
+                    escape(&session.title),
+                    session_state(session),
+                    code(&format!("/spec-open {name}")),
+                    code(&format!("spectask sessions show {name}"))
+                )
+            }
+        }
+    }
 }
 
 /// Runs a command of the table; `args` is everything after its name.

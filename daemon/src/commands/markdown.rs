@@ -71,7 +71,10 @@ pub(super) fn numbered(text: &str) -> String {
     let lines: String = text
         .lines()
         .enumerate()
-        .map(|(index, line)| format!("{:>width$}  {line}\n", index + 1))
+        .map(|(index, line)| {
+            let line = format!("{:>width$}  {line}", index + 1);
+            format!("{}\n", line.trim_end())
+        })
         .collect();
     fence("text", &lines)
 }
@@ -190,7 +193,7 @@ mod tests {
         insta::assert_snapshot!(numbered("# A\n\n~~~\n"), @r"
         ```text
         1  # A
-        2  
+        2
         3  ~~~
         ```
         ");

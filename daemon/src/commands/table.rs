@@ -199,7 +199,36 @@ mod tests {
                 format!("/{} {hint}\n    {}", command.name, command.description)
             })
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        /spec what you want
+            Plan a change: an agent writes requirements, design and tasks for your review
+        /spec-status [SpecTask]
+            Show how far SpecTasks are and what waits for you
+        /spec-review [SpecTask] [requirements|design|tasks|findings|diff]
+            Read the documents, the validator's findings and what changed
+        /spec-approve [SpecTask] [--accept-findings] [comment]
+            Approve the newest documents and start the work
+        /spec-changes [SpecTask] what should be different
+            Send the documents back to the agent with what should be different
+        /spec-start [SpecTask or session]
+            Start or go on: planning, approved work, what was stopped or failed
+        /spec-stop [SpecTask or session]
+            Stop running turns; /spec-start goes on
+        /spec-spawn [SpecTask or session] title: what to do
+            Start one more work session beside the planned ones
+        /spec-attach [SpecTask|none]
+            Bind this thread to a SpecTask
+        /spec-open session
+            Show a work session in this fresh thread
+        /spec-sessions [SpecTask]
+            List work sessions
+        /spec-tell session text
+            Say something to a work session; it reads it between its turns
+        /spec-decide [SpecTask or session] what was decided and why
+            Record a decision
+        /spec-help [command]
+            Explain these commands
+        ");
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub(super) fn read(prompt: &str) -> (bool, Brief) {
                 let files = files.map(str::to_owned).collect();
                 return (continued, Brief::Resolve { files });
             }
-            "free" => return (continued, Brief::Free { problem: None }),
+            "free" | "message" => return (continued, Brief::Free { problem: None }),
             "continue" => {
                 continued = true;
                 match unwrap_original(value) {

@@ -9,7 +9,7 @@ use std::{
 use spectask_protocol::WorkSessionId;
 use tokio_util::sync::CancellationToken;
 
-use super::loopback::Served;
+use super::{local::Local, loopback::Served};
 use crate::{
     scheduler::Shared,
     store::ProcessRow,
@@ -28,6 +28,8 @@ pub(super) struct Face {
     /// What agents were refused, so that each is told to the person once.
     refused: Mutex<HashSet<(WorkSessionId, &'static str)>>,
     loopback: OnceLock<Served>,
+    /// The methods as a person calls them: slash commands are made of calls.
+    local: OnceLock<Local>,
 }
 
 impl Face {
@@ -38,6 +40,7 @@ impl Face {
             stop,
             refused: Mutex::default(),
             loopback: OnceLock::new(),
+            local: OnceLock::new(),
         }
     }
 
@@ -45,6 +48,17 @@ impl Face {
     pub(super) fn told(&self, served: Served) {
         // It is bound once.
         drop(self.loopback.set(served));
+    }
+
+    /// Keeps the methods, which are made of this face.
+    pub(super) fn serves(&self, local: Local) {
+        // They are made once.
+        drop(self.local.set(local));
+    }
+
+    /// The methods as a person calls them, once they are there.
+    pub(super) fn local(&self) -> Option<Local> {
+        self.local.get().cloned()
     }
 
     /// Where the loopback face is.

@@ -2,7 +2,7 @@
 
 use axum::{
     RequestExt, Router,
-    body::Body,
+    body::{Body, HttpBody, to_bytes},
     extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     middleware::map_request,
@@ -51,6 +51,7 @@ pub(super) fn routes(
 
 /// JSON-RPC at `/rpc`: calls as POST, calls and subscriptions over a WebSocket.
 fn rpc(methods: Methods, stop: StopHandle, request: u32, connections: usize) -> Router {
+    let size = usize::try_from(request).unwrap_or(usize::MAX);
     let config = ServerConfig::builder()
         .max_request_body_size(request)
         .max_response_body_size(ANSWER_LIMIT)
@@ -61,6 +62,10 @@ fn rpc(methods: Methods, stop: StopHandle, request: u32, connections: usize) -> 
     let serve = any(move |request: Request| {
         let mut service = builder.clone().build(methods.clone(), stop.clone());
         async move {
+            let request = match sized(request, size).await {
+                Ok(request) => request,
+                Err(refused) => return refused,
+            };
             match service.call(request).await {
                 Ok(answer) => {
                     let mut answer = answer.map(Body::new);
@@ -95,6 +100,23 @@ pub(super) async fn answer(
         };
     }
     pass(app, request, peer).await
+}
+
+/// Reads a body whose length is not told, up to the limit. jsonrpsee does so too, but calls one that is
+/// too long an internal error.
+async fn sized(request: Request, limit: usize) -> Result<Request, Response> {
+    if request.body().size_hint().upper().is_some() {
+        return Ok(request);
+    }
+    let (head, body) = request.into_parts();
+    match to_bytes(body, limit).await {
+        Ok(body) => Ok(Request::from_parts(head, body.into())),
+        Err(_) => {
+            let text = format!("the request is larger than {} MiB", limit >> 20);
+            let failure = Failure::new(FailureKind::InvalidParams, text);
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, &failure))
+        }
+    }
 }
 
 /// Hands a request to its route.

@@ -31,3 +31,6 @@ pub use http::Mounts;
 pub use local::Local;
 pub use role::Peer;
 pub use serve::{Server, SessionOf, socket_name};
+
+#[cfg(test)]
+mod tests;

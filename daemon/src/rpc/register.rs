@@ -72,6 +72,11 @@ fn check<M: Method>(params: &Params<'_>, role: Role) -> Result<M::Params, Failur
         )
         .hint("a person decides: in a terminal of their own, not in an agent's"));
     }
+    // JSON-RPC lets a call leave its parameters out.
+    let params = match params.as_str() {
+        Some(_) => params,
+        None => &Params::new(Some("{}")),
+    };
     params.parse::<M::Params>().map_err(|error| {
         let text = error.data().map_or(error.message(), |data| data.get());
         Failure::new(FailureKind::InvalidParams, format!("{}: {text}", M::NAME))

@@ -89,7 +89,9 @@ impl Server {
         let listener = listen(&socket).map_err(failed)?;
         let face = Arc::new(Face::new(ctx, stop));
         let methods: Methods = register::module(Arc::clone(&face))?.into();
-        let mounts = mounts(Local::new(methods.clone(), Peer::person()));
+        let local = Local::new(methods.clone(), Peer::person());
+        face.serves(local.clone());
+        let mounts = mounts(local);
         let loopback = loopback(&face);
         Ok(Self {
             listener,

@@ -22,6 +22,7 @@ fn view(face: &Face, role: Role) -> DaemonView {
         config_file: paths.config_file.display().to_string(),
         log_file: paths.log_file().display().to_string(),
         role,
+        session: None,
         active_sessions: u32::try_from(face.ctx.running()).unwrap_or(u32::MAX),
     }
 }

@@ -128,6 +128,12 @@ impl Briefing<'_> {
                 fields["files"] = json!(files);
                 self.render(Template::Resolve, json!({ "files": files }), fields)
             }
+            NextPrompt::Message { .. } => {
+                let mut fields = self.fields("message")?;
+                fields["title"] = self.session.title.as_str().into();
+                let values = json!({ "planning": self.session.phase == SessionPhase::Planning });
+                self.render(Template::Message, values, fields)
+            }
             NextPrompt::Continue { reason, before } => {
                 let original = match before {
                     Some(before) => self.follow_up(before)?,

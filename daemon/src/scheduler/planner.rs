@@ -17,6 +17,7 @@ use super::{
     prompts::steering,
     thread::{Thread, Turned, ask, settle},
     tidy,
+    worker::told_meanwhile,
 };
 use crate::{
     agents::Root,
@@ -76,6 +77,10 @@ async fn drive(
             match turned? {
                 Turned::Again | Turned::Ended => continue,
             }
+        }
+        if told_meanwhile(ctx, &row.id)? {
+            session::hold_for_messages(&ctx.store, &row.id).await?;
+            continue;
         }
         if collect(ctx, &task, &row, &worktree).await? {
             return tidy::after(ctx, &task, &row, &repository, &[]).await;

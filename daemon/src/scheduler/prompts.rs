@@ -30,13 +30,15 @@ pub enum Template {
     Fix,
     /// Asks to resolve a conflict.
     Resolve,
+    /// Delivers messages that came while the agent worked.
+    Message,
     /// Goes on after an interruption.
     Continue,
 }
 
 impl Template {
     /// All templates.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Plan,
         Self::Revise,
         Self::Missing,
@@ -44,6 +46,7 @@ impl Template {
         Self::Spawned,
         Self::Fix,
         Self::Resolve,
+        Self::Message,
         Self::Continue,
     ];
 
@@ -83,6 +86,11 @@ impl Template {
                 "resolve",
                 "asks to resolve a merge conflict",
                 include_str!("templates/resolve.md"),
+            ),
+            Self::Message => (
+                "message",
+                "delivers messages that came while the agent worked",
+                include_str!("templates/message.md"),
             ),
             Self::Continue => (
                 "continue",
@@ -283,7 +291,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("fix.md"), "{error}");
-        assert_eq!(prompts.list().unwrap().len(), 8);
+        assert_eq!(prompts.list().unwrap().len(), 9);
     }
 
     #[test]

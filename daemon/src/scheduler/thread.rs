@@ -9,7 +9,7 @@ use super::{context::Shared, halt::Halt, observe::SessionObserver, recovery};
 use crate::{
     agents::{Agent, AgentError, SESSION_MARK, SpawnSpec, StopReason},
     store::{SessionRow, TaskRow},
-    workflow::{session, turn},
+    workflow::{message, session, turn},
 };
 
 /// How often in a row an agent may crash, or stop early, before a person is asked.
@@ -135,7 +135,11 @@ pub(super) async fn ask(
         Err(Unopened::Ended(error)) => return ended_early(ctx, row, error, cancel).await,
         Err(Unopened::Halt(halt)) => return Err(halt),
     };
-    let number = turn::begin(&ctx.store, &row.id, purpose, open.acp_session.clone()).await?;
+    // After the agent is there, so that what comes while it starts is in the prompt.
+    let told = ctx.store.read(|read| message::waiting(read, row))?;
+    let prompt = told.after(&prompt);
+    let acp_session = open.acp_session.clone();
+    let number = turn::begin(&ctx.store, &row.id, purpose, acp_session, told.ids).await?;
     ctx.set_step(&row.id, Some("waiting for the agent".into()));
     let answer = {
         let asked = open.agent.prompt_text(&open.acp_session, &prompt);

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     repo::{Author, Repository, WorktreeAt},
-    workflow::{NextPrompt, session, turn},
+    workflow::{NextPrompt, message, session, turn},
 };
 
 /// Works on a session until it is merged, stopped, or a person steps in.
@@ -52,6 +52,9 @@ async fn drive(
         match job.row.stage {
             SessionStage::Prepare => prepare(&job).await?,
             SessionStage::Turn => work_turn(&job, thread).await?,
+            SessionStage::Verify if job.row.head.is_none() && told_meanwhile(ctx, id)? => {
+                session::hold_for_messages(&ctx.store, id).await?;
+            }
             // Once only: what a verify that a crash cut left behind is not the agent's work.
             SessionStage::Verify if job.row.head.is_none() => take_work(&job).await?,
             SessionStage::Verify => verify(&job).await?,
@@ -62,6 +65,11 @@ async fn drive(
             }
         }
     }
+}
+
+/// Whether messages came while the agent worked, which it hears before its result is taken.
+pub(super) fn told_meanwhile(ctx: &Shared, id: &WorkSessionId) -> Result<bool, Halt> {
+    Ok(ctx.store.read(|read| message::want_a_turn(read, id))?)
 }
 
 /// Makes the worktree from the merge that holds all that the session depends on.

@@ -87,6 +87,27 @@ impl Read<'_> {
         )
     }
 
+    /// Messages that a session's next prompt must hold, oldest first: those that wait, and those of
+    /// turns since the last one that came to its end. Whether a cancelled turn counts as one that did
+    /// is up to the caller.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn messages_to_tell(
+        &self,
+        session: &WorkSessionId,
+        cancelled_is_end: bool,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        self.rows(
+            "SELECT * FROM message WHERE session = ?1 AND (delivered_at IS NULL OR turn >
+                (SELECT coalesce(max(number), 0) FROM turn WHERE session = ?1
+                 AND (status = 'ended' OR (?2 AND status = 'cancelled'))))
+             ORDER BY number",
+            params![session.as_str(), cancelled_is_end],
+            message,
+        )
+    }
+
     /// Messages to a session and from it, oldest first.
     ///
     /// # Errors

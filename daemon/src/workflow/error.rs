@@ -98,6 +98,21 @@ pub enum WorkflowError {
         /// After.
         to: &'static str,
     },
+    /// The session has ended.
+    #[error("cannot {command} {name}: it is {status}")]
+    Ended {
+        /// What was asked.
+        command: &'static str,
+        /// The session.
+        name: String,
+        /// Its state.
+        status: SessionStatus,
+        /// Its SpecTask, where it has one.
+        task: Option<String>,
+    },
+    /// Not for whoever asked.
+    #[error("{0}")]
+    Forbidden(String),
     /// What was asked makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -151,6 +166,13 @@ impl From<WorkflowError> for Failure {
                 FailureKind::InvalidState,
                 Some("`spectask sessions` tells which sessions are ad hoc: threads/…".to_owned()),
             ),
+            WorkflowError::Ended { task, .. } => (
+                FailureKind::InvalidState,
+                task.map(|task| {
+                    format!("`spectask spawn {task} TITLE TEXT` starts a session for what is left")
+                }),
+            ),
+            WorkflowError::Forbidden(_) => (FailureKind::Forbidden, None),
             WorkflowError::Repeated(_) => (FailureKind::Conflict, None),
             WorkflowError::Outdated { name, .. } | WorkflowError::DigestMismatch { name, .. } => (
                 FailureKind::Conflict,

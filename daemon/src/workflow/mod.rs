@@ -5,11 +5,12 @@
 //! [`task`] has what a person does with a SpecTask, [`review`] the gate in front of implementation,
 //! [`planning`] how its documents come
 //! about, [`session`] what a work session goes through, [`turn`] what happens while its agent works,
-//! [`thread`] the life of sessions that a person leads in an editor.
+//! [`thread`] the life of sessions that a person leads in an editor, [`message`] what sessions are told.
 
 mod error;
 pub mod lookup;
 pub mod machine;
+pub mod message;
 mod next_prompt;
 pub mod planning;
 mod reopen;

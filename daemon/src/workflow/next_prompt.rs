@@ -33,6 +33,11 @@ pub enum NextPrompt {
         /// The files.
         files: Vec<String>,
     },
+    /// Messages wait that came while the agent worked; the result of its turn is not looked at yet.
+    Message {
+        /// What the turn before was about; none: the first prompt of the phase.
+        before: Option<Box<NextPrompt>>,
+    },
     /// A turn was cut or stopped early; the same work goes on.
     Continue {
         /// Why.
@@ -50,6 +55,7 @@ impl NextPrompt {
             Self::Revise { .. } | Self::Missing { .. } => "revise",
             Self::Fix { .. } => "fix",
             Self::Resolve { .. } => "resolve",
+            Self::Message { .. } => super::message::PURPOSE,
             Self::Continue { .. } => "continue",
         }
     }
@@ -59,7 +65,9 @@ impl NextPrompt {
     pub fn resolves(&self) -> bool {
         match self {
             Self::Resolve { .. } => true,
-            Self::Continue { before, .. } => before.as_deref().is_some_and(Self::resolves),
+            Self::Continue { before, .. } | Self::Message { before } => {
+                before.as_deref().is_some_and(Self::resolves)
+            }
             _ => false,
         }
     }

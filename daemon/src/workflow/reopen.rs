@@ -15,6 +15,8 @@ pub(super) fn reopen(write: &Write<'_>, session: &mut SessionRow) -> Result<(), 
             let output = session.verify_output.clone().unwrap_or_default();
             (Some(NextPrompt::Fix { output }), SessionStage::Turn)
         }
+        // Stopped by a person in the middle of the daemon's own part, which asks the agent nothing.
+        Some(WaitKind::Stopped) if session.stage != SessionStage::Turn => (kept, session.stage),
         Some(WaitKind::EmptyResult | WaitKind::Stopped | WaitKind::TimeLimit | WaitKind::Agent) => {
             let before = match kept {
                 Some(NextPrompt::Continue { before, .. }) => before,

@@ -7,7 +7,7 @@ use spectask_protocol::{
 };
 
 use super::{
-    WorkflowError,
+    NextPrompt, WorkflowError,
     error::{refused, refused_ad_hoc},
     lookup::{Target, find_id, find_session, find_target, load, session_name},
     machine::{move_session, move_stage, move_task},
@@ -131,6 +131,65 @@ pub async fn verified(
             let event = EventKind::Verified { passed, attempt };
             write.emit(session.task.as_ref(), Some(&session.id), &event)?;
             Ok(session)
+        })
+        .await
+}
+
+/// Holds the result of a turn back for one more turn, in which messages that wait are delivered.
+///
+/// # Errors
+/// When the database fails, or a person ended the session.
+pub async fn hold_for_messages(
+    store: &Store,
+    id: &WorkSessionId,
+) -> Result<SessionRow, WorkflowError> {
+    advance(store, id, SessionStage::Turn, |row| {
+        let before = match NextPrompt::of(row) {
+            Some(NextPrompt::Message { before }) => before,
+            other => other.map(Box::new),
+        };
+        row.next_prompt = NextPrompt::Message { before }.to_text();
+    })
+    .await
+}
+
+/// Stops a session at a person's word: its turn is cut, what it did stays in its worktree. A session that
+/// a person leads in an editor goes on with the next prompt and is given back as it is.
+///
+/// # Errors
+/// When it does not run.
+pub async fn halt(
+    store: &Store,
+    name: SessionRef,
+) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
+    store
+        .write(move |write| {
+            let (task, mut session) = find_session(write, &name)?;
+            if session.is_ad_hoc() {
+                return Ok((task, session));
+            }
+            let name = session_name(task.as_ref(), &session);
+            if session.status != SessionStatus::Active {
+                return Err(WorkflowError::SessionState {
+                    command: "stop",
+                    name,
+                    status: session.status,
+                });
+            }
+            let waiting = Waiting {
+                kind: WaitKind::Stopped,
+                text: "a person stopped it".into(),
+                hint: Some(format!("`spectask retry {name}` goes on")),
+            };
+            session.thread = ThreadStatus::Disconnected;
+            move_session(
+                write,
+                &mut session,
+                SessionStatus::Blocked,
+                Some(waiting),
+                None,
+            )?;
+            Ok((task, session))
         })
         .await
 }

@@ -147,7 +147,7 @@ impl World {
             return Ok(());
         };
         session::activate(&self.store, &row.id).await?;
-        let turn = turn::begin(&self.store, &row.id, "implement", "acp".into()).await?;
+        let turn = turn::begin(&self.store, &row.id, "implement", "acp".into(), Vec::new()).await?;
         match fate {
             Fate::Merged => {
                 let status = spectask_protocol::TurnStatus::Ended;

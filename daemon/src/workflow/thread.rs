@@ -191,8 +191,8 @@ pub async fn set_title(
         .await
 }
 
-/// Changes a thread; its agent and the agent's session id go on to its work session. Title, SpecTask
-/// and the end of its life have their own commands.
+/// Changes a thread; its agent and the agent's session id go on to its work session. Its title, the
+/// SpecTask of one that was prompted and the end of its life have their own commands and stay.
 ///
 /// # Errors
 /// When there is no such thread.
@@ -204,13 +204,27 @@ pub async fn update(
     let id = id.clone();
     store
         .write(move |write| {
-            let mut thread = found(write, &id)?;
+            let before = found(write, &id)?;
+            let session = write.session(&id)?;
+            let mut thread = before.clone();
             change(&mut thread);
+            // The caller may have looked at it some time ago.
+            thread.deleted_at = before.deleted_at;
+            thread.used_at = thread.used_at.max(before.used_at);
+            thread.title = before.title;
+            if let Some(session) = &session {
+                thread.task.clone_from(&session.task);
+                if thread.status == ThreadStatus::Draft || before.deleted_at.is_some() {
+                    thread.status = before.status;
+                }
+            } else {
+                thread.status = ThreadStatus::Draft;
+            }
             write.update_thread(&thread)?;
-            if let Some(mut session) = write.session(&id)? {
+            if let Some(mut session) = session {
                 session.agent = thread.agent.clone();
                 session.acp_session.clone_from(&thread.acp_session);
-                if !session.status.is_final() && thread.status != ThreadStatus::Draft {
+                if !session.status.is_final() {
                     session.thread = thread.status;
                 }
                 write.update_session(&session)?;

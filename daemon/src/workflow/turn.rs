@@ -1,11 +1,11 @@
 //! What happens while an agent works: its process, its turns, its questions, its trespasses.
 
 use spectask_protocol::{
-    AgentName, EventKind, PermissionId, PermissionOption, SpecTaskId, ThreadStatus, TurnStatus,
-    WorkSessionId,
+    AgentName, EventKind, MessageId, PermissionId, PermissionOption, SpecTaskId, ThreadStatus,
+    TurnStatus, WorkSessionId,
 };
 
-use super::{NextPrompt, WorkflowError, new_id};
+use super::{NextPrompt, WorkflowError, message, new_id};
 use crate::store::{SessionRow, Store};
 
 fn missing(id: &WorkSessionId) -> WorkflowError {
@@ -70,7 +70,8 @@ pub async fn process_ended(store: &Store, row: i64) -> Result<(), WorkflowError>
     store.write(move |write| Ok(write.end_process(row)?)).await
 }
 
-/// Opens a turn: from here on a crash shows as an interrupted turn.
+/// Opens a turn: from here on a crash shows as an interrupted turn. The messages `told` are part of its
+/// prompt.
 ///
 /// # Errors
 /// When the database fails.
@@ -79,6 +80,7 @@ pub async fn begin(
     id: &WorkSessionId,
     purpose: &'static str,
     acp_session: String,
+    told: Vec<MessageId>,
 ) -> Result<u32, WorkflowError> {
     let id = id.clone();
     store
@@ -93,6 +95,7 @@ pub async fn begin(
                 Some(&id),
                 &EventKind::TurnStarted { turn },
             )?;
+            message::delivered(write, &session, &told, turn)?;
             Ok(turn)
         })
         .await

@@ -175,6 +175,9 @@ pub(in crate::cli) enum DaemonCommand {
     },
     /// Tell how it is
     Status,
+    /// Print address and token of its HTTP service, for programs; starts it if it does not run
+    #[command(hide = true)]
+    Address,
     /// Print the end of its log
     Log {
         /// How many lines

@@ -272,6 +272,13 @@ It ends when the editor closes its input. While the daemon is away it waits, and
     #[command(after_help = "Example, in an editor that speaks ACP:
   { \"command\": \"spectask\", \"args\": [\"example-agent\"] }")]
     ExampleAgent,
+    /// Serve MCP on standard streams: tools for agents, slash commands as prompts for editors
+    #[command(after_help = "Example, in the settings of a program that speaks MCP:
+  { \"command\": \"spectask\", \"args\": [\"mcp\"] }
+
+Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
+started when none runs.")]
+    Mcp,
     /// Print the OpenRPC description of the daemon's API
     #[command(hide = true)]
     Openrpc,
