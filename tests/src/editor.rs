@@ -109,6 +109,7 @@ impl ZedEditor {
     }
 
     fn spawn(env: &TestEnv, project: &Path, argv: &[&str]) -> Self {
+        crate::schema::warm();
         let quoted: Vec<_> = argv
             .iter()
             .map(|word| format!("'{}'", word.replace('\'', r"'\''")))
