@@ -7,13 +7,13 @@ use spectask_protocol::{
     SessionParams, SpawnParams, Transcript, TranscriptParams, WorkSessionList, WorkSessionView,
 };
 
-use super::{error, face::Face, view};
+use super::{error, face::Face, role::Peer, view};
 use crate::{
     repo::Repository,
     scheduler::{AnswerError, answer_permission},
     store::{SessionRow, TaskRow},
     workflow::{
-        WorkflowError,
+        Spawner, WorkflowError,
         lookup::{find_session, find_target, find_task},
         session,
     },
@@ -92,12 +92,28 @@ pub(super) async fn get(
 
 pub(super) async fn spawn(
     face: Arc<Face>,
-    _role: Role,
+    peer: Peer,
     params: SpawnParams,
 ) -> Result<WorkSessionView, Failure> {
+    let by = match (peer.role, peer.session) {
+        (Role::Person, _) => None,
+        (Role::Agent, Some(session)) => Some(Spawner {
+            session,
+            limit: face.ctx.config().map_err(error::config)?.agent_spawn_limit,
+        }),
+        (Role::Agent, None) => {
+            return Err(Failure::new(
+                FailureKind::Forbidden,
+                "spawning from outside a work session is for persons",
+            ));
+        }
+    };
     let store = &face.ctx.store;
     let target = store.read(|read| find_target(read, &params.target))?;
-    if let Some(task) = target.task() {
+    if by.is_none()
+        && let Some(task) = target.task()
+    {
+        // An agent's environment is not a person's.
         face.ctx
             .environments
             .bring(&task.project, params.environment);
@@ -110,6 +126,7 @@ pub(super) async fn spawn(
         params.title,
         description,
         params.agent,
+        by,
     )
     .await?;
     show(&face, target.task(), &row)
