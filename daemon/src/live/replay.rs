@@ -234,9 +234,8 @@ impl Replay {
     }
 
     fn chunk(&mut self, mut update: Fields, index: u64) {
-        let kind = match update.remove("sessionUpdate") {
-            Some(Value::String(kind)) => kind,
-            _ => return,
+        let Some(Value::String(kind)) = update.remove("sessionUpdate") else {
+            return;
         };
         let own = match update.remove("messageId") {
             Some(Value::String(own)) => Some(own),

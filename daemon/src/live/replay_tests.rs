@@ -19,11 +19,10 @@ fn entry(index: u64, way: Way, frame: Value) -> TranscriptEntry {
 }
 
 fn update(update: Value) -> (Way, Value) {
-    let params = json!({ "sessionId": "s", "update": update });
-    (
-        Way::FromAgent,
-        json!({ "jsonrpc": "2.0", "method": "session/update", "params": params }),
-    )
+    let mut frame = json!({ "jsonrpc": "2.0", "method": "session/update" });
+    frame["params"] = json!({ "sessionId": "s" });
+    frame["params"]["update"] = update;
+    (Way::FromAgent, frame)
 }
 
 fn said(kind: &str, text: &str) -> (Way, Value) {
