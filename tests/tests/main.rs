@@ -10,6 +10,10 @@ mod cli;
 mod commands;
 #[cfg(unix)]
 mod common;
+#[cfg(unix)]
+mod coordination;
+#[cfg(target_os = "linux")]
+mod http;
 mod job;
 mod kill;
 #[cfg(unix)]
@@ -21,6 +25,7 @@ mod outlive;
 mod real_agents;
 #[cfg(unix)]
 mod shim;
+#[cfg(unix)]
 mod threads;
 #[cfg(unix)]
 mod threads_common;
