@@ -52,7 +52,7 @@ async fn store() -> (TempDir, Store, WorkSessionId) {
             })?;
             write.insert_session(&NewSession {
                 id: new,
-                task: task.id,
+                task: Some(task.id),
                 slug: "plan".into(),
                 title: "Plan".into(),
                 description: String::new(),
@@ -61,6 +61,8 @@ async fn store() -> (TempDir, Store, WorkSessionId) {
                 parent: None,
                 implementation_task: None,
                 agent: "example".parse().unwrap(),
+                cwd: None,
+                project: None,
             })
         })
         .await
