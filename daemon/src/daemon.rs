@@ -122,6 +122,8 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     // Aborting the scheduler drops its sessions, and with them their agents' process groups.
     drop(tokio::time::timeout(GRACE, scheduler).await);
     scheduler::reap_strays(&ctx).await;
+    // What agents said last; a stream that cannot be written must not hold the daemon.
+    drop(tokio::time::timeout(GRACE, ctx.live.flush()).await);
     store.close().await;
     tracing::info!("stopped");
     Ok(lock)

@@ -27,7 +27,7 @@ pub use desk::{Desk, Permission, PermissionState};
 pub use thread::{Entry, Thread};
 
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// So many idle threads stay open.
 const IDLE_THREADS: usize = 5;
 
@@ -109,6 +109,7 @@ impl ZedEditor {
     }
 
     fn spawn(env: &TestEnv, project: &Path, argv: &[&str]) -> Self {
+        crate::schema::warm();
         let quoted: Vec<_> = argv
             .iter()
             .map(|word| format!("'{}'", word.replace('\'', r"'\''")))

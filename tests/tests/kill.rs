@@ -26,11 +26,9 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u32) -> Self {
-        Self(
-            u64::from(seed)
-                .wrapping_add(1)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        )
+        // Mixed: neighbours would have the same numbers, moved by one.
+        let mut random = Self(u64::from(seed));
+        Self(random.next())
     }
 
     /// SplitMix64.

@@ -86,11 +86,11 @@ impl<'place> Life<'place> {
                 1 => "plan; usage".to_owned(),
                 2 => format!("title Title {count}"),
                 3 => format!("ask {}", 1 + count % 2),
-                4 => format!("chunks {count} 20"),
+                4 | 5 => format!("chunks {count} 20"),
                 _ => format!("chunks {count} 3"),
             });
         }
-        if self.random.below(12) == 0 {
+        if self.random.below(10) == 0 {
             orders.push("crash".to_owned());
         }
         orders.join("; ")
@@ -371,7 +371,7 @@ fn one_life(seed: u32) -> Seen {
     let place = Place::new();
     let mut life = Life::new(&place, seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        for _ in 0..24 {
+        for _ in 0..32 {
             life.step();
         }
         life.end();

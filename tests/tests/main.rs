@@ -10,6 +10,10 @@ mod cli;
 mod commands;
 #[cfg(unix)]
 mod common;
+#[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod coordination;
+mod http;
 mod job;
 mod kill;
 #[cfg(unix)]
@@ -20,6 +24,7 @@ mod lives;
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
+mod shim;
 mod threads;
 #[cfg(unix)]
 mod threads_common;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use spectask_tests::editor::{Entry, PermissionState, ZedEditor};
 
-use super::threads_common::{Place, eventually, marks, said, shown, wait_for_text};
+use super::threads_common::{Place, assert_same, eventually, marks, said, shown, wait_for_text};
 
 /// A script that has every kind of frame.
 const EVERYTHING: &str = "chunks 5; think; tool; plan; usage; mode ask; options; title A title; vendor; ask 2; last words";
@@ -31,7 +31,7 @@ fn the_scripted_editor_and_the_echo_agent_understand_each_other() {
     assert_eq!(view.title.as_deref(), Some("A title"));
     assert_eq!(view.modes["currentModeId"], "ask");
     assert_eq!(view.tools["t1-call6"]["status"], "completed");
-    assert_eq!(shown(&editor, &thread), said(&place, &thread));
+    assert_same(&shown(&editor, &thread), &said(&place, &thread));
     let cut = editor.send_prompt(&thread, "chunks 2; sleep-until-cancel");
     wait_for_text(&editor, &thread, "t2-c3");
     editor.cancel(&thread);
@@ -56,11 +56,7 @@ fn a_plain_thread_forwards_every_frame_as_it_is() {
     let asked = place.asked("session/prompt");
     assert_eq!(asked.len(), 1);
     let inner = asked[0]["sessionId"].as_str().unwrap();
-    assert_eq!(
-        shown(&editor, &thread),
-        said(&place, inner),
-        "what the agent said"
-    );
+    assert_same(&shown(&editor, &thread), &said(&place, inner));
     let text = json!([{"type": "text", "text": EVERYTHING}]);
     assert_eq!(asked[0]["prompt"], text, "what the agent was asked");
 

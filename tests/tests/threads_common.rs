@@ -245,3 +245,28 @@ pub(crate) fn marks(turn: usize, pieces: usize) -> Vec<String> {
     let numbered = (1..=pieces).map(|piece| format!("t{turn}-c{piece}"));
     numbered.chain([format!("t{turn}-end")]).collect()
 }
+
+/// The same frames in the same order; else the first that differs. Requests are served side by
+/// side, so several that were made at once may come in any order.
+pub(crate) fn assert_same(got: &[Value], wanted: &[Value]) {
+    let sides = [got, wanted].map(|frames| {
+        let requests = frames.iter().filter(|frame| frame.get("id").is_some());
+        let mut requests: Vec<String> = requests.map(Value::to_string).collect();
+        requests.sort();
+        let rest = frames.iter().filter(|frame| frame.get("id").is_none());
+        (requests, rest.cloned().collect::<Vec<_>>())
+    });
+    let [(got_requests, got), (wanted_requests, wanted)] = &sides;
+    assert_eq!(got_requests, wanted_requests);
+    let differs = (0..got.len().max(wanted.len())).find(|at| got.get(*at) != wanted.get(*at));
+    if let Some(at) = differs {
+        let show = |frame: Option<&Value>| frame.map_or("nothing".to_owned(), Value::to_string);
+        panic!(
+            "frame {at} of {} and {}\n   got: {}\nwanted: {}",
+            got.len(),
+            wanted.len(),
+            show(got.get(at)),
+            show(wanted.get(at))
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! `session/prompt`: a slash command, a word to a session that the scheduler runs, or a turn of a
 //! thread's agent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use spectask_protocol::{Role, TurnStatus};
@@ -22,6 +22,9 @@ use crate::{
     store::TurnRow,
     workflow::{self, WorkflowError},
 };
+
+/// How often a prompt looks whether the turn before it has ended.
+const BUSY: Duration = Duration::from_millis(20);
 
 /// Answers `session/prompt`. The prompts of a session come here one after another.
 pub(super) async fn prompt(
@@ -78,10 +81,15 @@ async fn turn(
             return Ok(cut(thread, &before));
         }
     }
-    let Some(running) = room.ctx.take(&thread.id) else {
-        return Err(frames::internal(
-            "A turn of this thread runs already, in another window.",
-        ));
+    // A turn that began in another window: this editor thinks the thread idle.
+    let running = loop {
+        if let Some(running) = room.ctx.take(&thread.id) {
+            break running;
+        }
+        tokio::select! {
+            () = call.stop.cancelled() => return Ok(stopped()),
+            () = tokio::time::sleep(BUSY) => {}
+        }
     };
     let _running = Running { editor, thread };
     let opened = open::open(editor, thread).await?;

@@ -156,6 +156,14 @@ impl View {
                     self.send(Some(index), &frame);
                 }
             }
+            // A notification that only the agent and the editor know.
+            (Way::FromAgent, Some(method))
+                if self.placed && frame.get("id").is_none() && !method.starts_with("$/") =>
+            {
+                let mut frame = frame.clone();
+                frame["params"]["sessionId"] = self.id.as_str().into();
+                self.send(Some(index), &frame);
+            }
             // What a planner is asked is not what the person wrote.
             (Way::ToAgent, Some("session/prompt")) if self.placed && !self.is_own(frame) => {
                 let blocks = frame.pointer("/params/prompt").and_then(Value::as_array);

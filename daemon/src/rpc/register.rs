@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, loopback::too_many, rate::Pace, review, role::Peer,
-    session, setup, system, task, zed,
+    command, coordination, error, face::Face, history, loopback::too_many, rate::Pace, review,
+    role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -129,11 +129,11 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::WorkSessionTranscript, session::transcript)?
         .add(method::WorkSessionStop, coordination::stop)?
         .add(method::WorkSessionAttach, coordination::attach)?
-        .add(method::WorkSessionReport, coordination::report)?
-        .add(method::CoordinationTell, coordination::tell)?
+        .add_peer(method::WorkSessionReport, coordination::report)?
+        .add_peer(method::CoordinationTell, coordination::tell)?
         .add(method::CoordinationListAll, coordination::list)?
-        .add(method::DecisionRecord, coordination::decide)?
-        .add(method::HistorySearch, coordination::search)?
+        .add_peer(method::DecisionRecord, coordination::decide)?
+        .add(method::HistorySearch, history::search)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?

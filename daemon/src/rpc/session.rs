@@ -9,13 +9,13 @@ use spectask_protocol::{
 
 use super::{error, face::Face, role::Peer, view};
 use crate::{
-    agents::PermissionAnswer,
     repo::Repository,
+    scheduler::{AnswerError, answer_permission},
     store::{SessionRow, TaskRow},
     workflow::{
         Spawner, WorkflowError,
         lookup::{find_session, find_target, find_task},
-        session, turn,
+        session,
     },
 };
 
@@ -184,36 +184,15 @@ pub(super) async fn answer(
     role: Role,
     params: PermissionAnswerParams,
 ) -> Result<PermissionList, Failure> {
-    let store = &face.ctx.store;
-    let open = store
-        .read(|read| read.open_permissions(None))
-        .map_err(error::store)?;
-    let asked = open
-        .into_iter()
-        .find(|asked| asked.id == params.permission)
-        .ok_or_else(|| {
-            Failure::new(
-                FailureKind::NotFound,
-                "that question does not wait any more",
-            )
-            .hint("`spectask permissions` lists those that do")
-        })?;
-    let (answer, shown) = match &params.option {
-        Some(id) => match asked.options.iter().find(|option| option.id == *id) {
-            Some(option) => (PermissionAnswer::Selected(id.clone()), option.name.clone()),
-            None => {
-                let ids: Vec<_> = asked
-                    .options
-                    .iter()
-                    .map(|option| option.id.as_str())
-                    .collect();
-                let text = format!("{id:?} is none of the answers: {}", ids.join(", "));
-                return Err(Failure::new(FailureKind::InvalidParams, text));
+    answer_permission(&face.ctx, &params.permission, params.option)
+        .await
+        .map_err(|error| match error {
+            AnswerError::Gone => Failure::new(FailureKind::NotFound, error.to_string())
+                .hint("`spectask permissions` lists those that do"),
+            AnswerError::Unknown { .. } => {
+                Failure::new(FailureKind::InvalidParams, error.to_string())
             }
-        },
-        None => (PermissionAnswer::Cancelled, "cancelled".to_owned()),
-    };
-    turn::answered(store, params.permission.clone(), asked.session, shown).await?;
-    face.ctx.answer(&params.permission, answer);
+            AnswerError::Workflow(error) => error.into(),
+        })?;
     permissions(face, role, Empty {}).await
 }
