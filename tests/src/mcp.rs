@@ -4,20 +4,20 @@
 use std::path::PathBuf;
 
 use crate::{
-    agents::{install_one, installed, node, npm_install},
+    agents::{install_one, installed, npm_install},
     clients::node_from,
 };
 
 const CONFORMANCE: &str = "0.1.16";
 const INSPECTOR: &str = "2.12.0";
-/// The oldest node the Inspector runs on.
-const INSPECTOR_NODE: (u32, u32) = (22, 19);
+/// The oldest node both run on.
+const NODE: (u32, u32) = (22, 19);
 const PACKAGES: &str = "node_modules/@modelcontextprotocol";
 
 /// Program and first argument of the conformance suite.
 ///
 /// # Panics
-/// When it is not installed.
+/// When it, or a node for it, is not installed.
 #[must_use]
 pub fn conformance() -> [PathBuf; 2] {
     let folder = installed(&format!("mcp-conformance-{CONFORMANCE}"));
@@ -37,13 +37,16 @@ pub fn inspector() -> [PathBuf; 2] {
         .join(PACKAGES)
         .join("inspector/clients/launcher/build/index.js");
     assert!(script.is_file(), "no {}", script.display());
-    let node = node_from(INSPECTOR_NODE).expect("node 22.19 or newer; run `cargo xtask agents`");
-    [node, script]
+    [node(), script]
+}
+
+fn node() -> PathBuf {
+    node_from(NODE).expect("node 22.19 or newer; run `cargo xtask agents`")
 }
 
 /// Whether a node has to be fetched for them.
 pub(crate) fn needs_node() -> bool {
-    node_from(INSPECTOR_NODE).is_none()
+    node_from(NODE).is_none()
 }
 
 /// Installs what is missing.

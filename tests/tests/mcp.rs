@@ -210,7 +210,15 @@ fn the_inspector_understands_it() {
     let inspect = |args: &[&str]| -> Value {
         let [node, script] = mcp::inspector();
         let mut command = env.command(node, repo.path());
-        command.arg(script).arg("--cli").arg(spectask_bin());
+        command.arg(script).arg("--cli");
+        // It hands on little of its own environment.
+        for (name, path) in [
+            ("SPECTASK_DATA_DIR", env.data_dir()),
+            ("SPECTASK_CONFIG", env.config_dir().join("config.toml")),
+        ] {
+            command.args(["-e", &format!("{name}={}", path.display())]);
+        }
+        command.arg(spectask_bin());
         command.arg("mcp").args(args).stdin(Stdio::null());
         let (code, stdout, stderr) = finish(command);
         assert_eq!(code, Some(0), "{stdout}\n{stderr}");
