@@ -63,7 +63,7 @@ impl Client {
         answer
     }
 
-    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let answer = self.ask(
             "tools/call",
             &json!({ "name": tool, "arguments": arguments }),
@@ -73,14 +73,14 @@ impl Client {
     }
 
     /// A call that succeeds: its structured result.
-    fn get(&mut self, tool: &str, arguments: Value) -> Value {
+    fn get(&mut self, tool: &str, arguments: &Value) -> Value {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], false, "{tool}: {result}");
         result["structuredContent"].clone()
     }
 
     /// A call that is refused: the reason.
-    fn refused(&mut self, tool: &str, arguments: Value) -> String {
+    fn refused(&mut self, tool: &str, arguments: &Value) -> String {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], true, "{tool}: {result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
@@ -117,14 +117,14 @@ fn an_editors_own_agent_reads_and_its_person_types_commands() {
     assert_eq!(*able, json!({ "tools": {}, "prompts": {} }));
     let tools = client.ask("tools/list", &json!({}));
     assert_eq!(list(&tools["result"]["tools"]).len(), 12);
-    let task = client.get("get_task", json!({}));
+    let task = client.get("get_task", &json!({}));
     assert_eq!(task["status"], "spec_review", "{task:#}");
-    let documents = client.get("get_documents", json!({}));
+    let documents = client.get("get_documents", &json!({}));
     assert_eq!(documents["approved"], false);
     assert_eq!(list(&documents["documents"]).len(), 3);
-    let sessions = client.get("list_sessions", json!({}));
+    let sessions = client.get("list_sessions", &json!({}));
     let name = sessions["sessions"][0]["name"].as_str().unwrap().to_owned();
-    let session = client.get("get_session", json!({ "session": name }));
+    let session = client.get("get_session", &json!({ "session": name }));
     assert!(!list(&session["transcript"]).is_empty(), "{session:#}");
 
     let prompts = client.ask("prompts/list", &json!({}));
@@ -144,16 +144,16 @@ fn an_editors_own_agent_reads_and_its_person_types_commands() {
     // The daemon dies and comes back; the server stays.
     let pid = env.daemon_pid().unwrap();
     assert!(spectask_tests::env::kill(pid));
-    let again = client.get("get_task", json!({}));
+    let again = client.get("get_task", &json!({}));
     assert_eq!(again["name"], task["name"]);
     assert_ne!(env.daemon_pid().unwrap(), pid);
     client.close();
 
     let mut nowhere = Client::start(&env, Path::new("/"), &[]);
-    let told = nowhere.refused("get_task", json!({}));
+    let told = nowhere.refused("get_task", &json!({}));
     assert!(told.contains("`project`"), "{told}");
     let project = repo.path().display().to_string();
-    let named = nowhere.get("get_task", json!({ "project": project }));
+    let named = nowhere.get("get_task", &json!({ "project": project }));
     assert_eq!(named["name"], task["name"]);
     nowhere.close();
 }
@@ -171,14 +171,17 @@ fn an_agent_reports_asks_and_spawns_within_limits_and_decides_nothing() {
     let marks = [("SPECTASK_AGENT", "1"), ("SPECTASK_SESSION", own.as_str())];
     let mut agent = Client::start(&env, repo.path(), &marks);
     assert_eq!(agent.opened["capabilities"], json!({ "tools": {} }));
-    assert_eq!(agent.get("get_session", json!({}))["id"], own.as_str());
-    let _ = agent.get("report_progress", json!({ "text": "The greeting greets" }));
-    let _ = agent.get("record_decision", json!({ "text": "It greets in English" }));
+    assert_eq!(agent.get("get_session", &json!({}))["id"], own.as_str());
+    let _ = agent.get("report_progress", &json!({ "text": "The greeting greets" }));
+    let _ = agent.get(
+        "record_decision",
+        &json!({ "text": "It greets in English" }),
+    );
     let asked = agent.call(
         "ask_session",
-        json!({ "session": name, "text": "Which port?" }),
+        &json!({ "session": name, "text": "Which port?" }),
     );
-    let waiting = agent.get("get_messages", json!({}));
+    let waiting = agent.get("get_messages", &json!({}));
     if asked["isError"] == false {
         assert!(!list(&waiting["messages"]).is_empty(), "{waiting:#}");
     }
@@ -186,18 +189,18 @@ fn an_agent_reports_asks_and_spawns_within_limits_and_decides_nothing() {
     assert!(prompt["error"].is_object(), "{prompt}");
 
     let work = json!({ "title": "A farewell", "description": "Add a farewell" });
-    let spawned = agent.get("spawn_session", work.clone());
+    let spawned = agent.get("spawn_session", &work);
     let spawned = spawned["name"].as_str().unwrap().to_owned();
     let shown = env.json(repo.path(), &["sessions", "show", &spawned]);
     assert_eq!(shown["parent"], own.as_str(), "{shown:#}");
     let child = shown["id"].as_str().unwrap();
     let marks = [("SPECTASK_AGENT", "1"), ("SPECTASK_SESSION", child)];
     let mut second = Client::start(&env, repo.path(), &marks);
-    let told = second.refused("spawn_session", work.clone());
+    let told = second.refused("spawn_session", &work);
     assert!(told.contains("for persons"), "{told}");
     second.close();
     env.write_config("default_agent = \"example\"\nagent_spawn_limit = 0\n");
-    let told = agent.refused("spawn_session", work);
+    let told = agent.refused("spawn_session", &work);
     assert!(told.contains("agent_spawn_limit"), "{told}");
     agent.close();
 }
