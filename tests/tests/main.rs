@@ -21,6 +21,8 @@ mod lifecycle;
 #[cfg(unix)]
 mod lives;
 #[cfg(unix)]
+mod mcp;
+#[cfg(unix)]
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
