@@ -28,6 +28,9 @@ pub struct Config {
     pub planning_agent: Option<AgentName>,
     /// How many sessions of a SpecTask work at the same time, 1 to 32. `SPECTASK_SESSION_LIMIT`
     pub session_limit: u32,
+    /// How many sessions that agents spawned may be open in a SpecTask at the same time, 0 (none) to
+    /// 32; persons may spawn more. `SPECTASK_AGENT_SPAWN_LIMIT`
+    pub agent_spawn_limit: u32,
     /// How often findings of the validator go back to the planning agent. `SPECTASK_PLANNING_ROUNDS`
     pub planning_rounds: u32,
     /// How often a failed verify goes back to the agent. `SPECTASK_FIX_ROUNDS`
@@ -49,6 +52,7 @@ impl Default for Config {
             default_agent: None,
             planning_agent: None,
             session_limit: 3,
+            agent_spawn_limit: 3,
             planning_rounds: 3,
             fix_rounds: 3,
             command_limit: 1800,
@@ -154,6 +158,9 @@ impl Config {
         overlay("SESSION_LIMIT", &mut |value| {
             number(value).map(|n| config.session_limit = n)
         })?;
+        overlay("AGENT_SPAWN_LIMIT", &mut |value| {
+            number(value).map(|n| config.agent_spawn_limit = n)
+        })?;
         overlay("PLANNING_ROUNDS", &mut |value| {
             number(value).map(|n| config.planning_rounds = n)
         })?;
@@ -194,16 +201,20 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        if (1..=32).contains(&self.session_limit) {
-            return Ok(());
+        let limits = [
+            ("session_limit", self.session_limit, 1),
+            ("agent_spawn_limit", self.agent_spawn_limit, 0),
+        ];
+        match limits
+            .iter()
+            .find(|(_, value, least)| !(*least..=32).contains(value))
+        {
+            None => Ok(()),
+            Some((name, value, least)) => Err(ConfigError::Syntax {
+                path: path.into(),
+                reason: format!("{name} must be from {least} to 32, not {value}"),
+            }),
         }
-        Err(ConfigError::Syntax {
-            path: path.into(),
-            reason: format!(
-                "session_limit must be from 1 to 32, not {}",
-                self.session_limit
-            ),
-        })
     }
 
     /// The JSON schema of the file.
@@ -360,6 +371,7 @@ mod tests {
         );
         for (key, value) in [
             ("session_limit", "0"),
+            ("agent_spawn_limit", "33"),
             ("nonsense", "1"),
             ("", "1"),
             ("log.x", "1"),

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
+    mcp,
     paths::Paths,
     rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
@@ -95,14 +96,14 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     let stop = CancellationToken::new();
     let mut editors = None;
     let server = Server::bind(Arc::clone(&ctx), stop.clone(), |local| {
+        let everywhere = mcp::service(local.clone());
         let acp = Acp::new(Arc::clone(&ctx), local);
         let local = acp.routes();
         editors = Some(acp);
-        Mounts {
-            local,
-            ..Mounts::default()
-        }
+        Mounts { local, everywhere }
     })?;
+    let tokens = Arc::clone(&ctx);
+    let server = server.with_sessions(Arc::new(move |token| tokens.live.tokens().session(token)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -121,6 +122,8 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     // Aborting the scheduler drops its sessions, and with them their agents' process groups.
     drop(tokio::time::timeout(GRACE, scheduler).await);
     scheduler::reap_strays(&ctx).await;
+    // What agents said last; a stream that cannot be written must not hold the daemon.
+    drop(tokio::time::timeout(GRACE, ctx.live.flush()).await);
     store.close().await;
     tracing::info!("stopped");
     Ok(lock)

@@ -117,8 +117,8 @@ methods! {
     WorkSessionListAll = "workSession.list", Anyone, SessionListParams => WorkSessionList;
     /// Shows a work session.
     WorkSessionGet = "workSession.get", Anyone, SessionParams => WorkSessionView;
-    /// Spawns a work session beside the planned ones.
-    WorkSessionSpawn = "workSession.spawn", Person, SpawnParams => WorkSessionView;
+    /// Spawns a work session beside the planned ones; an agent's connection only within limits.
+    WorkSessionSpawn = "workSession.spawn", Anyone, SpawnParams => WorkSessionView;
     /// Accepts that a session's turn changed nothing.
     WorkSessionAcceptEmpty = "workSession.acceptEmpty", Person, SessionParams => WorkSessionView;
     /// Reads a session's transcript, redacted.

@@ -49,7 +49,8 @@ pub enum ToDaemon {
         /// The number of a request, from 1 in the life of the shim; absent for what needs no answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
-        /// Whether a daemon before may have got it already.
+        /// Whether a daemon before may have got it already: a request that is not answered, or a
+        /// cancellation of one.
         #[serde(default)]
         again: bool,
         /// The frame as the editor wrote it.
@@ -114,7 +115,9 @@ pub enum ToShim {
         /// The frame.
         frame: Box<RawValue>,
     },
-    /// A session is open in the editor from now on (`session/new`, `load`, `resume`, `fork`).
+    /// A session is open in the editor from now on (`session/new`, `load`, `resume`, `fork`). Comes
+    /// before the first frame of its stream. The shim drops what it has written already; it takes all
+    /// of the stream again only after a new `session/load`, or after [`ToShim::Closed`].
     Opened {
         /// The session.
         session: WorkSessionId,

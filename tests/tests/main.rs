@@ -12,6 +12,10 @@ mod clients;
 mod commands;
 #[cfg(unix)]
 mod common;
+#[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod coordination;
+mod http;
 mod job;
 mod kill;
 #[cfg(unix)]
@@ -22,6 +26,7 @@ mod lives;
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
+mod shim;
 mod threads;
 #[cfg(unix)]
 mod threads_common;

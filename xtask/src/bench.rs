@@ -20,19 +20,19 @@ const COLD_LIMIT: Duration = Duration::from_millis(100);
 const MEMORY_LIMIT: u64 = 25_000_000;
 
 /// Times of one kind, sorted.
-struct Times(Vec<Duration>);
+pub(super) struct Times(Vec<Duration>);
 
 impl Times {
-    fn new(mut times: Vec<Duration>) -> Self {
+    pub(super) fn new(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self(times)
     }
 
-    fn median(&self) -> Duration {
+    pub(super) fn median(&self) -> Duration {
         self.0[self.0.len() / 2]
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
         let (first, last) = (&self.0[0], &self.0[self.0.len() - 1]);
         format!(
@@ -160,14 +160,14 @@ fn idle<'a>(
     clippy::cast_precision_loss,
     reason = "sizes of memory fit, and one digit is shown"
 )]
-fn megabytes(bytes: u64) -> f64 {
+pub(super) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
 /// What a process uses.
-struct Usage {
+pub(super) struct Usage {
     /// Resident memory, bytes, its program's pages included.
-    resident: u64,
+    pub(super) resident: u64,
     /// Of that, not shared with a file.
     own: u64,
     /// Processor time so far.
@@ -175,7 +175,7 @@ struct Usage {
 }
 
 /// What a process uses, from the files of Linux's `/proc`; none elsewhere.
-fn usage(pid: u32) -> Option<Usage> {
+pub(super) fn usage(pid: u32) -> Option<Usage> {
     let folder = Path::new("/proc").join(pid.to_string());
     let status = std::fs::read_to_string(folder.join("status")).ok()?;
     let bytes = |name: &str| -> Option<u64> {

@@ -301,6 +301,7 @@ fn kind(schema: &Value) -> String {
             "object" if schema["additionalProperties"].is_object() => {
                 format!("map of {}", kind(&schema["additionalProperties"]))
             }
+            "object" if schema["properties"].is_object() => parts(schema),
             name => name.to_owned(),
         })
         .collect();
@@ -308,6 +309,16 @@ fn kind(schema: &Value) -> String {
         words if words.is_empty() => "any".to_owned(),
         words => words,
     }
+}
+
+/// The fields of an object that has no name of its own.
+fn parts(schema: &Value) -> String {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let mut parts: Vec<_> = properties
+        .map(|(name, about)| format!("`{name}` {}", kind(about)))
+        .collect();
+    parts.sort();
+    format!("object with {}", parts.join(", "))
 }
 
 /// Whether anything but a method's parameters names a type.

@@ -1,6 +1,7 @@
 //! Repository chores.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod acp;
 mod bench;
 mod binary;
 mod demo;
@@ -26,12 +27,18 @@ enum Chore {
         #[arg(long)]
         opencode: bool,
     },
-    /// Measures the release build: `spectask list`, cold start, an idle daemon.
+    /// Measures the release build: `spectask list`, cold start, an idle daemon; or the way of an
+    /// editor's frames.
     Bench {
+        /// What is measured instead of commands.
+        of: Option<Of>,
         /// How often each command is timed.
         #[arg(long, default_value_t = 50)]
         runs: u32,
     },
+    /// An ACP agent that stamps its updates with the time.
+    #[command(hide = true)]
+    StampingAgent,
     /// Writes the API reference, `docs/api.md`, from the method table.
     Docs,
     /// Puts the output of `spectask demo` into the README.
@@ -50,6 +57,13 @@ enum Chore {
     },
 }
 
+/// What to measure.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Of {
+    /// `spectask acp`: what an editor waits for.
+    Acp,
+}
+
 fn main() -> ExitCode {
     let result = match Args::parse().chore {
         Chore::Agents { opencode } => {
@@ -57,7 +71,12 @@ fn main() -> ExitCode {
         }
         Chore::Bench { .. } if !binary::is_known() => binary::again_with("release"),
         Chore::RecordDemo if !binary::is_known() => binary::again_with("dev"),
-        Chore::Bench { runs } => bench::run(runs),
+        Chore::Bench { of: None, runs } => bench::run(runs),
+        Chore::Bench {
+            of: Some(Of::Acp),
+            runs,
+        } => acp::run(runs),
+        Chore::StampingAgent => acp::agent::run(),
         Chore::RecordDemo => demo::record(),
         Chore::Docs => docs::write(),
         Chore::Soak { zed, seeds, from } => soak(zed, from, seeds),

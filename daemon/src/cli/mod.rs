@@ -20,6 +20,7 @@ mod comments;
 mod connect;
 mod context;
 mod control;
+mod coordinate;
 mod decide;
 mod demo;
 mod diff;
@@ -50,6 +51,7 @@ mod watch;
 mod wire;
 mod wording;
 mod words;
+mod zed;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -151,6 +153,12 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Spawn(args) => control::spawn(ctx, args).await,
         Command::AcceptEmpty(args) => control::accept_empty(ctx, args).await,
         Command::Sessions(args) => sessions::run(ctx, args).await,
+        Command::Tell(args) => coordinate::tell(ctx, args).await,
+        Command::Stop(args) => coordinate::stop(ctx, args).await,
+        Command::Messages(args) => coordinate::messages(ctx, args).await,
+        Command::Attach(args) => coordinate::attach(ctx, args).await,
+        Command::Decide(args) => coordinate::decide(ctx, args).await,
+        Command::Search(args) => coordinate::search(ctx, args).await,
         Command::Permissions(args) => permissions::run(ctx, args).await,
         Command::Agents(args) => agents::run(ctx, args).await,
         Command::Prompts(args) => setup::prompts(ctx, args).await,
@@ -160,6 +168,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Config(args) => setup::config(ctx, args).await,
         Command::Doctor => setup::doctor(ctx).await,
         Command::Daemon(args) => service::run(ctx, args.command).await,
+        Command::Zed(args) => zed::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Acp(_)
         | Command::Lint(_)

@@ -215,22 +215,28 @@ fn only(tasks: Vec<SpecTaskView>, command: &str, fit: &Fit) -> Result<SpecTaskVi
         return Ok(fitting.remove(0));
     }
     let what = fit.what;
-    let (message, listed) = if fitting.is_empty() {
-        (format!("no SpecTask of this project {what}"), others)
-    } else {
-        (format!("more than one SpecTask {what}"), fitting)
-    };
-    let kind = if listed.is_empty() {
-        FailureKind::NotFound
-    } else {
-        FailureKind::InvalidParams
-    };
-    let hint = match listed.first() {
-        Some(first) => format!(
-            "name the one you mean, for example `/{command} {}`",
-            first.number
+    let (kind, message, hint, listed) = match (fitting.first(), others.is_empty()) {
+        (Some(first), _) => (
+            FailureKind::InvalidParams,
+            format!("more than one SpecTask {what}"),
+            format!(
+                "name the one you mean, for example `/{command} {}`",
+                first.number
+            ),
+            fitting,
         ),
-        None => "`/spec` and what you want plans the first".to_owned(),
+        (None, false) => (
+            FailureKind::InvalidState,
+            format!("no SpecTask of this project {what}"),
+            "`/spec-status` shows what each of them needs".to_owned(),
+            others,
+        ),
+        (None, true) => (
+            FailureKind::NotFound,
+            format!("no SpecTask of this project {what}"),
+            "`/spec` and what you want plans the first".to_owned(),
+            others,
+        ),
     };
     Err(Failure::new(kind, message + &candidates(&listed)).hint(hint))
 }

@@ -80,7 +80,8 @@ fn state(task: &SpecTaskView) -> String {
 }
 
 fn progress(task: &SpecTaskView) -> String {
-    if task.progress.total == 0 {
+    // Before the approval nothing counts.
+    if task.progress.total == 0 || task.approved.is_none() {
         return String::new();
     }
     format!("{}/{}", task.progress.done, task.progress.total)
@@ -89,7 +90,7 @@ fn progress(task: &SpecTaskView) -> String {
 /// Name, title and how far it is, in two paragraphs.
 pub(super) fn header(task: &SpecTaskView) -> String {
     let mut facts = vec![format!("**{}**", task_state(task))];
-    if task.progress.total > 0 {
+    if task.progress.total > 0 && task.approved.is_some() {
         let (done, total) = (task.progress.done, task.progress.total);
         facts.push(format!("{done} of {total} tasks done"));
     }

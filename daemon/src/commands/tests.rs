@@ -385,6 +385,26 @@ async fn spawn_takes_a_title_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn where_nothing_fits_it_is_said() {
+    let mut person = Person::new();
+    person.invocation.cwd = "/home/ada/blog".to_owned();
+    insta::assert_snapshot!(person.types("/spec-spawn Load test").await, @r"
+    **Not now:** no SpecTask of this project is being implemented:
+
+    - `3-other` Do other \| \<b\>now\</b\> (in review)
+
+    What to do: `/spec-status` shows what each of them needs
+    ");
+    person.invocation.cwd = "/home/ada/empty".to_owned();
+    insta::assert_snapshot!(person.types("/spec-approve").await, @r"
+    **Not found:** no SpecTask of this project is in review
+
+    What to do: `/spec` and what you want plans the first
+    ");
+    assert!(person.done().is_empty());
+}
+
+#[tokio::test]
 async fn attach_binds_the_thread() {
     let mut person = Person::new();
     insta::assert_snapshot!(person.types("/spec-attach").await, @r"

@@ -9,6 +9,8 @@
 
 mod catch_up;
 mod editors;
+mod history;
+mod replay;
 mod stream;
 mod streams;
 mod tokens;
@@ -16,6 +18,8 @@ mod viewer;
 mod writer;
 
 pub use editors::{Editor, EditorInfo, Editors};
+pub use history::History;
+pub use replay::Replay;
 pub use stream::Stream;
 pub use streams::Live;
 pub use tokens::Tokens;
@@ -23,3 +27,5 @@ pub use viewer::{Viewer, ViewerId, Way};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod replay_tests;

@@ -9,13 +9,17 @@
 //! clients such as Zed never answer one.
 
 mod caller;
+mod http;
 mod prompts;
 mod schema;
 mod server;
 mod stdio;
+#[cfg(test)]
+mod tests;
 mod tool;
 mod tools;
 
 pub use caller::{Caller, Shape};
+pub use http::service;
 pub use server::Server;
 pub use stdio::{ServeError, stdio};

@@ -46,6 +46,10 @@ fn simplify(value: &mut Value, plain_options: bool) {
             {
                 object.remove("format");
             }
+            // Texts are wrapped for those who read the source.
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
             if plain_options {
                 if let Some(Value::Array(types)) = object.get_mut("type") {
                     types.retain(|name| name != "null");

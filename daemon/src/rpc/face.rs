@@ -66,6 +66,11 @@ impl Face {
         self.loopback.get().unwrap_or(&Served::Off)
     }
 
+    /// The work session that a token was issued to.
+    pub(super) fn session_of(&self, token: &str) -> Option<WorkSessionId> {
+        self.ctx.live.tokens().session(token)
+    }
+
     /// Processes of agents that are recorded as running.
     pub(super) fn agents(&self) -> Vec<ProcessRow> {
         let rows = self.ctx.store.read(|read| read.open_processes());

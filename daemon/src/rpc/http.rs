@@ -16,7 +16,7 @@ use serde_json::json;
 use spectask_protocol::{Failure, FailureKind};
 use tower::{Service, ServiceExt};
 
-use super::{role::Peer, serve::SessionOf};
+use super::{face::Face, role::Peer};
 
 /// Routes that other faces bring. Each request has its [`Peer`] in its extensions.
 #[derive(Debug, Default)]
@@ -91,9 +91,9 @@ pub(super) async fn answer(
     app: &Router,
     request: Request,
     mut peer: Peer,
-    sessions: &SessionOf,
+    face: &Face,
 ) -> Response {
-    if let Some(session) = bearer(request.headers()).and_then(sessions.as_ref()) {
+    if let Some(session) = bearer(request.headers()).and_then(|token| face.session_of(token)) {
         peer = Peer {
             pid: peer.pid,
             ..Peer::agent(session)

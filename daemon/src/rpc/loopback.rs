@@ -35,7 +35,6 @@ use super::{
     owner::peer_over,
     rate::{Bucket, Pace},
     role::Peer,
-    serve::SessionOf,
 };
 
 /// The largest request, in bytes.
@@ -126,13 +125,12 @@ pub(super) struct Visitor {
 
 impl Visitor {
     /// What answers this connection.
-    pub(super) fn open(self, app: Router, face: Arc<Face>, sessions: SessionOf) -> Door {
+    pub(super) fn open(self, app: Router, face: Arc<Face>) -> Door {
         Door {
             guard: self.guard,
             client: self.client,
             app,
             face,
-            sessions,
             own: Arc::new(Bucket::new(OWN_RATE.0, OWN_RATE.1)),
             peer: Arc::default(),
         }
@@ -175,7 +173,6 @@ pub(super) struct Door {
     client: SocketAddr,
     app: Router,
     face: Arc<Face>,
-    sessions: SessionOf,
     own: Arc<Bucket>,
     /// Looked up once, when the connection has shown the token.
     peer: Arc<OnceCell<Peer>>,
@@ -197,7 +194,7 @@ impl Door {
         };
         let peer = if self.guard.knows(token) {
             None
-        } else if let Some(session) = (self.sessions)(token) {
+        } else if let Some(session) = self.face.session_of(token) {
             Some(Peer::agent(session))
         } else {
             return last(unauthorized("the token is not the one of this daemon"));

@@ -10,6 +10,7 @@ mod command;
 mod coordination;
 mod error;
 mod face;
+mod history;
 mod http;
 mod local;
 mod loopback;
@@ -30,7 +31,7 @@ pub use error::ServeError;
 pub use http::Mounts;
 pub use local::Local;
 pub use role::Peer;
-pub use serve::{Server, SessionOf, socket_name};
+pub use serve::{Server, socket_name};
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, loopback::too_many, rate::Pace, review, role::Peer,
-    session, setup, system, task, zed,
+    command, coordination, error, face::Face, history, loopback::too_many, rate::Pace, review,
+    role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -23,10 +23,23 @@ struct Registrar {
 }
 
 impl Registrar {
-    fn add<M, F, Fut>(mut self, _method: M, handler: F) -> Result<Self, error::ServeError>
+    fn add<M, F, Fut>(self, method: M, handler: F) -> Result<Self, error::ServeError>
     where
         M: Method,
         F: Fn(Arc<Face>, Role, M::Params) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<M::Result, Failure>> + Send + 'static,
+        M::Result: Clone,
+    {
+        self.add_peer(method, move |face, peer: Peer, params| {
+            handler(face, peer.role, params)
+        })
+    }
+
+    /// The same for a handler that asks for whose session the caller speaks.
+    fn add_peer<M, F, Fut>(mut self, _method: M, handler: F) -> Result<Self, error::ServeError>
+    where
+        M: Method,
+        F: Fn(Arc<Face>, Peer, M::Params) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<M::Result, Failure>> + Send + 'static,
         M::Result: Clone,
     {
@@ -40,7 +53,7 @@ impl Registrar {
                         return Err(error::to_object(&too_many()));
                     }
                     let answer = match check::<M>(&params, peer.role) {
-                        Ok(params) => handler(face, peer.role, params).await,
+                        Ok(params) => handler(face, peer.clone(), params).await,
                         Err(failure) => {
                             if failure.kind == FailureKind::Forbidden
                                 && let Some(session) = &peer.session
@@ -89,8 +102,8 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         module: RpcModule::from_arc(face),
     };
     let mut module = registrar
-        .add(method::DaemonHello, system::hello)?
-        .add(method::DaemonStatus, system::status)?
+        .add_peer(method::DaemonHello, system::hello)?
+        .add_peer(method::DaemonStatus, system::status)?
         .add(method::DaemonShutdown, system::shutdown)?
         .add(method::DaemonDoctor, setup::doctor)?
         .add(method::SpecTaskCreate, task::create)?
@@ -111,16 +124,16 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::ReviewEdit, review::edit)?
         .add(method::WorkSessionListAll, session::list)?
         .add(method::WorkSessionGet, session::get)?
-        .add(method::WorkSessionSpawn, session::spawn)?
+        .add_peer(method::WorkSessionSpawn, session::spawn)?
         .add(method::WorkSessionAcceptEmpty, session::accept_empty)?
         .add(method::WorkSessionTranscript, session::transcript)?
         .add(method::WorkSessionStop, coordination::stop)?
         .add(method::WorkSessionAttach, coordination::attach)?
-        .add(method::WorkSessionReport, coordination::report)?
-        .add(method::CoordinationTell, coordination::tell)?
+        .add_peer(method::WorkSessionReport, coordination::report)?
+        .add_peer(method::CoordinationTell, coordination::tell)?
         .add(method::CoordinationListAll, coordination::list)?
-        .add(method::DecisionRecord, coordination::decide)?
-        .add(method::HistorySearch, coordination::search)?
+        .add_peer(method::DecisionRecord, coordination::decide)?
+        .add(method::HistorySearch, history::search)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?

@@ -19,7 +19,6 @@ use interprocess::local_socket::{
     traits::StreamCommon,
 };
 use jsonrpsee::server::{Methods, StopHandle, stop_channel};
-use spectask_protocol::WorkSessionId;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -47,9 +46,6 @@ const CONNECTIONS: usize = 256;
 /// Answers that are under way at the end may still be sent for so long.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Tells which work session a token belongs to.
-pub type SessionOf = Arc<dyn Fn(&str) -> Option<WorkSessionId> + Send + Sync>;
-
 /// The listening daemon.
 pub struct Server {
     listener: Listener,
@@ -57,7 +53,6 @@ pub struct Server {
     face: Arc<Face>,
     methods: Methods,
     mounts: Mounts,
-    sessions: SessionOf,
     loopback: Option<Loopback>,
 }
 
@@ -99,17 +94,8 @@ impl Server {
             face,
             methods,
             mounts,
-            sessions: Arc::new(|_| None),
             loopback,
         })
-    }
-
-    /// The same server, which knows the tokens of sessions: a request that shows one comes from that
-    /// session's agent.
-    #[must_use]
-    pub fn with_sessions(mut self, sessions: SessionOf) -> Self {
-        self.sessions = sessions;
-        self
     }
 
     /// Serves until the stop token fires; open requests end first, for a moment.
@@ -139,7 +125,6 @@ impl Server {
                 accepted = guest(self.loopback.as_ref()) => accepted,
             };
             let stop = stop_handle.clone();
-            let sessions = Arc::clone(&self.sessions);
             match accepted {
                 Ok(Accepted::Local(stream)) => {
                     let Some(slot) = local.take() else { continue };
@@ -147,16 +132,16 @@ impl Server {
                     open.spawn(async move {
                         let peer = look(&stream, &face).await;
                         let answer = move |request| {
-                            let (app, peer) = (app.clone(), peer.clone());
-                            let sessions = Arc::clone(&sessions);
-                            async move { http::answer(&app, request, peer, &sessions).await }
+                            let (app, face) = (app.clone(), Arc::clone(&face));
+                            let peer = peer.clone();
+                            async move { http::answer(&app, request, peer, &face).await }
                         };
                         serve(http1::Builder::new(), slot.hold(stream), answer, stop).await;
                     });
                 }
                 Ok(Accepted::Guest(stream, door)) => {
                     let Some(slot) = guests.take() else { continue };
-                    let door = door.open(guarded.clone(), Arc::clone(&self.face), sessions);
+                    let door = door.open(guarded.clone(), Arc::clone(&self.face));
                     open.spawn(async move {
                         let mut builder = http1::Builder::new();
                         builder

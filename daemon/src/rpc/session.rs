@@ -7,15 +7,15 @@ use spectask_protocol::{
     SessionParams, SpawnParams, Transcript, TranscriptParams, WorkSessionList, WorkSessionView,
 };
 
-use super::{error, face::Face, view};
+use super::{error, face::Face, role::Peer, view};
 use crate::{
-    agents::PermissionAnswer,
     repo::Repository,
+    scheduler::{AnswerError, answer_permission},
     store::{SessionRow, TaskRow},
     workflow::{
-        WorkflowError,
+        Spawner, WorkflowError,
         lookup::{find_session, find_target, find_task},
-        session, turn,
+        session,
     },
 };
 
@@ -92,12 +92,28 @@ pub(super) async fn get(
 
 pub(super) async fn spawn(
     face: Arc<Face>,
-    _role: Role,
+    peer: Peer,
     params: SpawnParams,
 ) -> Result<WorkSessionView, Failure> {
+    let by = match (peer.role, peer.session) {
+        (Role::Person, _) => None,
+        (Role::Agent, Some(session)) => Some(Spawner {
+            session,
+            limit: face.ctx.config().map_err(error::config)?.agent_spawn_limit,
+        }),
+        (Role::Agent, None) => {
+            return Err(Failure::new(
+                FailureKind::Forbidden,
+                "spawning from outside a work session is for persons",
+            ));
+        }
+    };
     let store = &face.ctx.store;
     let target = store.read(|read| find_target(read, &params.target))?;
-    if let Some(task) = target.task() {
+    if by.is_none()
+        && let Some(task) = target.task()
+    {
+        // An agent's environment is not a person's.
         face.ctx
             .environments
             .bring(&task.project, params.environment);
@@ -110,6 +126,7 @@ pub(super) async fn spawn(
         params.title,
         description,
         params.agent,
+        by,
     )
     .await?;
     show(&face, target.task(), &row)
@@ -167,36 +184,15 @@ pub(super) async fn answer(
     role: Role,
     params: PermissionAnswerParams,
 ) -> Result<PermissionList, Failure> {
-    let store = &face.ctx.store;
-    let open = store
-        .read(|read| read.open_permissions(None))
-        .map_err(error::store)?;
-    let asked = open
-        .into_iter()
-        .find(|asked| asked.id == params.permission)
-        .ok_or_else(|| {
-            Failure::new(
-                FailureKind::NotFound,
-                "that question does not wait any more",
-            )
-            .hint("`spectask permissions` lists those that do")
-        })?;
-    let (answer, shown) = match &params.option {
-        Some(id) => match asked.options.iter().find(|option| option.id == *id) {
-            Some(option) => (PermissionAnswer::Selected(id.clone()), option.name.clone()),
-            None => {
-                let ids: Vec<_> = asked
-                    .options
-                    .iter()
-                    .map(|option| option.id.as_str())
-                    .collect();
-                let text = format!("{id:?} is none of the answers: {}", ids.join(", "));
-                return Err(Failure::new(FailureKind::InvalidParams, text));
+    answer_permission(&face.ctx, &params.permission, params.option)
+        .await
+        .map_err(|error| match error {
+            AnswerError::Gone => Failure::new(FailureKind::NotFound, error.to_string())
+                .hint("`spectask permissions` lists those that do"),
+            AnswerError::Unknown { .. } => {
+                Failure::new(FailureKind::InvalidParams, error.to_string())
             }
-        },
-        None => (PermissionAnswer::Cancelled, "cancelled".to_owned()),
-    };
-    turn::answered(store, params.permission.clone(), asked.session, shown).await?;
-    face.ctx.answer(&params.permission, answer);
+            AnswerError::Workflow(error) => error.into(),
+        })?;
     permissions(face, role, Empty {}).await
 }

@@ -7,10 +7,10 @@ use spectask_protocol::{
     PROTOCOL_VERSION, Role, ShutdownParams,
 };
 
-use super::{error, face::Face};
+use super::{error, face::Face, role::Peer};
 use crate::workflow::lookup::find_task;
 
-fn view(face: &Face, role: Role) -> DaemonView {
+fn view(face: &Face, peer: Peer) -> DaemonView {
     let paths = &face.ctx.paths;
     DaemonView {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -21,15 +21,15 @@ fn view(face: &Face, role: Role) -> DaemonView {
         data_dir: paths.data_dir.display().to_string(),
         config_file: paths.config_file.display().to_string(),
         log_file: paths.log_file().display().to_string(),
-        role,
-        session: None,
+        role: peer.role,
+        session: peer.session,
         active_sessions: u32::try_from(face.ctx.running()).unwrap_or(u32::MAX),
     }
 }
 
 pub(super) async fn hello(
     face: Arc<Face>,
-    role: Role,
+    peer: Peer,
     params: HelloParams,
 ) -> Result<DaemonView, Failure> {
     if face.ctx.is_draining() {
@@ -38,16 +38,16 @@ pub(super) async fn hello(
             "the daemon is stopping",
         ));
     }
-    tracing::debug!(client = %params.client, version = %params.version, %role, "hello");
-    Ok(view(&face, role))
+    tracing::debug!(client = %params.client, version = %params.version, role = %peer.role, "hello");
+    Ok(view(&face, peer))
 }
 
 pub(super) async fn status(
     face: Arc<Face>,
-    role: Role,
+    peer: Peer,
     _params: Empty,
 ) -> Result<DaemonView, Failure> {
-    Ok(view(&face, role))
+    Ok(view(&face, peer))
 }
 
 pub(super) async fn shutdown(

@@ -30,7 +30,6 @@ use crate::{
 };
 
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-const SESSION_TOKEN: &str = "token-of-a-session";
 
 /// A daemon's server in this process, which therefore counts as a person.
 struct Daemon {
@@ -87,15 +86,11 @@ impl Daemon {
                 ),
             }
         });
-        let session: WorkSessionId = SESSION.parse().unwrap();
-        let server = server.unwrap().with_sessions(Arc::new(move |token| {
-            (token == SESSION_TOKEN).then(|| session.clone())
-        }));
         Self {
             _folder: folder,
             ctx,
             stop,
-            running: tokio::spawn(server.run()),
+            running: tokio::spawn(server.unwrap().run()),
             local: local.unwrap(),
         }
     }
@@ -107,6 +102,12 @@ impl Daemon {
 
     fn token(&self) -> String {
         self.told()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The token of [`SESSION`].
+    fn session(&self) -> String {
+        let session: WorkSessionId = SESSION.parse().unwrap();
+        self.ctx.live.tokens().issue(&session)
     }
 
     fn host(&self) -> String {
@@ -271,7 +272,7 @@ async fn errors_of_json_rpc_come_with_a_good_status() {
 async fn a_token_of_a_session_makes_an_agent_wherever_it_comes_from() {
     let daemon = Daemon::start("").await;
     let agent = format!("Agent Some({SESSION:?})");
-    let who = daemon.ask("/who", &[bearer(SESSION_TOKEN)], "").await;
+    let who = daemon.ask("/who", &[bearer(&daemon.session())], "").await;
     assert_eq!(who, (200, agent.clone()));
     let who = daemon.ask("/who", &[bearer(&daemon.token())], "").await;
     assert_eq!(who, (200, "Person None".into()));
@@ -280,8 +281,8 @@ async fn a_token_of_a_session_makes_an_agent_wherever_it_comes_from() {
         send(daemon.local().await, "/who", &headers, "").await
     };
     assert_eq!(local(&[]).await, (200, "Person None".into()));
-    assert_eq!(local(&[bearer(SESSION_TOKEN)]).await, (200, agent));
-    let (status, answer) = daemon.call("specTask.pause", SESSION_TOKEN).await;
+    assert_eq!(local(&[bearer(&daemon.session())]).await, (200, agent));
+    let (status, answer) = daemon.call("specTask.pause", &daemon.session()).await;
     assert_eq!(status, 200);
     assert_eq!(failure(&answer).kind, FailureKind::Forbidden);
 }

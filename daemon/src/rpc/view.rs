@@ -4,17 +4,18 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use spectask_protocol::{
-    Failure, FailureKind, ImplementationTaskView, PlanEntry, PlanWave, Progress, SessionStatus,
-    SpecTaskOverview, SpecTaskStatus, SpecTaskView, TurnView, WaitKind, Waiting, WorkSessionView,
+    Failure, FailureKind, ImplementationTaskView, PlanEntry, PlanWave, Progress, SessionMethod,
+    SessionPhase, SessionStage, SessionStatus, SpecTaskOverview, SpecTaskStatus, SpecTaskView,
+    TurnView, WaitKind, Waiting, WorkSessionView,
 };
 
 use crate::{
     scheduler::Context,
-    store::{NewImplementationTask, Read, SessionRow, StoreError, TaskRow},
+    store::{NewImplementationTask, Read, SessionRow, StoreError, TaskRow, ThreadRow},
     workflow::lookup::session_name,
 };
 
-fn time(millis: i64) -> String {
+pub(super) fn time(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .unwrap_or_default()
         .to_string()
@@ -138,6 +139,38 @@ pub(super) fn session(
         started_at: row.started_at.map(time),
         ended_at: row.ended_at.map(time),
     })
+}
+
+/// A thread that was not prompted yet, as the session it will be.
+pub(super) fn draft(row: &ThreadRow) -> WorkSessionView {
+    WorkSessionView {
+        id: row.id.clone(),
+        name: row.id.to_string(),
+        task: row.task.clone(),
+        title: row.title.clone().unwrap_or_default(),
+        phase: SessionPhase::Implementation,
+        status: SessionStatus::Pending,
+        stage: SessionStage::Prepare,
+        method: SessionMethod::AdHoc,
+        parent: None,
+        task_number: None,
+        agent: row.agent.clone(),
+        branch: None,
+        worktree: None,
+        base: None,
+        head: None,
+        merged: None,
+        verified: None,
+        verify_output: None,
+        waiting: None,
+        step: None,
+        claim: None,
+        thread: row.status,
+        acp_session: row.acp_session.clone(),
+        turns: Vec::new(),
+        started_at: None,
+        ended_at: None,
+    }
 }
 
 /// What the agent of an active session asks a person: until the answer its turn stands still.

@@ -37,6 +37,13 @@ use crate::{
 /// What every driver and face shares. Cheap to clone.
 pub type Shared = Arc<Context>;
 
+/// A question to a person.
+enum Ask {
+    Waits(oneshot::Sender<PermissionAnswer>),
+    /// Answered before anyone waited.
+    Answered(PermissionAnswer),
+}
+
 /// What every driver and face shares.
 pub struct Context {
     /// The database.
@@ -54,7 +61,7 @@ pub struct Context {
     redaction_key: [u8; 32],
     draining: AtomicBool,
     steps: Mutex<HashMap<WorkSessionId, String>>,
-    asks: Mutex<HashMap<PermissionId, oneshot::Sender<PermissionAnswer>>>,
+    asks: Mutex<HashMap<PermissionId, Ask>>,
     running: Mutex<HashMap<WorkSessionId, CancellationToken>>,
     merging: Mutex<HashMap<SpecTaskId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -303,15 +310,27 @@ impl Context {
     #[must_use]
     pub fn expect_answer(&self, permission: PermissionId) -> oneshot::Receiver<PermissionAnswer> {
         let (sender, receiver) = oneshot::channel();
-        lock(&self.asks).insert(permission, sender);
+        let mut asks = lock(&self.asks);
+        if let Some(Ask::Answered(answer)) = asks.remove(&permission) {
+            let _ = sender.send(answer);
+        } else {
+            asks.insert(permission, Ask::Waits(sender));
+        }
         receiver
     }
 
-    /// Hands a person's answer to the agent that waits; returns whether one did.
-    pub fn answer(&self, permission: &PermissionId, answer: PermissionAnswer) -> bool {
-        lock(&self.asks)
-            .remove(permission)
-            .is_some_and(|waiting| waiting.send(answer).is_ok())
+    /// Hands a person's answer to the agent that waits, or is about to: a question can be seen and
+    /// answered before the one who asked gets to wait.
+    pub fn answer(&self, permission: &PermissionId, answer: PermissionAnswer) {
+        let mut asks = lock(&self.asks);
+        match asks.remove(permission) {
+            Some(Ask::Waits(waiting)) => {
+                let _ = waiting.send(answer);
+            }
+            _ => {
+                asks.insert(permission.clone(), Ask::Answered(answer));
+            }
+        }
     }
 
     /// Waits for no answer under that id any more.

@@ -7,15 +7,15 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use spectask_protocol::{AgentName, PermissionId, PermissionOption, SpecTaskId, WorkSessionId};
+use spectask_protocol::{AgentName, SpecTaskId, WorkSessionId};
 
-use super::context::Shared;
+use super::{answer::ask_person, context::Shared};
 use crate::{
     agents::{
         Direction, Incident, IncidentKind, Observer, PermissionAnswer, PermissionAsk,
         ProcessIdentity, ProcessKind, SessionUpdateView,
     },
-    live::{Stream, Way},
+    live::{History, Stream, Way},
     redact::Redactor,
     store::StoreError,
     workflow::turn,
@@ -32,6 +32,7 @@ pub(super) struct SessionObserver {
     agent: AgentName,
     redactor: Redactor,
     pub(super) stream: Arc<Stream>,
+    history: Mutex<History>,
     said: Mutex<String>,
     processes: Mutex<HashMap<ProcessIdentity, i64>>,
 }
@@ -52,6 +53,7 @@ impl SessionObserver {
             agent,
             redactor,
             stream,
+            history: Mutex::default(),
             said: Mutex::default(),
             processes: Mutex::default(),
         }))
@@ -76,7 +78,10 @@ impl Observer for SessionObserver {
             Direction::ToAgent => Way::ToAgent,
             Direction::FromAgent => Way::FromAgent,
         };
-        self.stream.frame(way, frame);
+        // What an agent repeats when it reopens its session is in the transcript already.
+        if !lock(&self.history).repeats(way, frame) {
+            self.stream.frame(way, frame);
+        }
     }
 
     fn update(&self, _session: &str, update: &SessionUpdateView<'_>) {
@@ -102,43 +107,13 @@ impl Observer for SessionObserver {
     }
 
     fn permission(&self, ask: PermissionAsk) -> BoxFuture<'_, PermissionAnswer> {
-        Box::pin(async move {
-            let options: Vec<PermissionOption> = ask
-                .options
-                .iter()
-                .map(|option| PermissionOption {
-                    id: option.id.clone(),
-                    name: option.name.clone(),
-                    kind: option.kind.clone(),
-                })
-                .collect();
-            let title = match &ask.command {
-                Some(command) if !ask.title.contains(command.as_str()) => {
-                    format!("{}: {command}", ask.title)
-                }
-                _ => ask.title.clone(),
-            };
-            let title = self.redactor.text(&title).into_owned();
-            let asked = turn::ask(&self.ctx.store, &self.session, title, ask.kind, options).await;
-            let permission = match asked {
-                Ok(permission) => permission,
-                Err(error) => {
-                    tracing::error!(%error, "a permission request could not be kept");
-                    return PermissionAnswer::Cancelled;
-                }
-            };
-            let waiting = self.ctx.expect_answer(permission.clone());
-            let mut withdrawn = Withdrawn {
-                observer: self,
-                permission,
-                armed: true,
-            };
-            self.ctx
-                .set_step(&self.session, Some("waits for a permission".into()));
-            let answer = waiting.await.unwrap_or(PermissionAnswer::Cancelled);
-            withdrawn.armed = false;
-            answer
-        })
+        Box::pin(ask_person(
+            &self.ctx,
+            &self.session,
+            &self.stream,
+            &self.redactor,
+            ask,
+        ))
     }
 
     fn incident(&self, incident: &Incident) {
@@ -194,34 +169,6 @@ impl Observer for SessionObserver {
         tokio::spawn(async move {
             if let Err(error) = turn::process_ended(&store, row).await {
                 tracing::debug!(%error, "the end of a process was not noted");
-            }
-        });
-    }
-}
-
-/// Takes a question back when the agent withdraws it: the future of the answer is dropped.
-struct Withdrawn<'a> {
-    observer: &'a SessionObserver,
-    permission: PermissionId,
-    armed: bool,
-}
-
-impl Drop for Withdrawn<'_> {
-    fn drop(&mut self) {
-        let ctx = &self.observer.ctx;
-        ctx.forget_ask(&self.permission);
-        if !self.armed {
-            return;
-        }
-        let (store, permission, session) = (
-            ctx.store.clone(),
-            self.permission.clone(),
-            self.observer.session.clone(),
-        );
-        tokio::spawn(async move {
-            let answered = turn::answered(&store, permission, session, "cancelled".into()).await;
-            if let Err(error) = answered {
-                tracing::debug!(%error, "a withdrawn question was not ended");
             }
         });
     }

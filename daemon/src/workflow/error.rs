@@ -169,7 +169,7 @@ impl From<WorkflowError> for Failure {
             WorkflowError::Ended { task, .. } => (
                 FailureKind::InvalidState,
                 task.map(|task| {
-                    format!("`spectask spawn {task} TITLE TEXT` starts a session for what is left")
+                    format!("`spectask spawn {task} \"…\"` starts a session for what is left")
                 }),
             ),
             WorkflowError::Forbidden(_) => (FailureKind::Forbidden, None),

@@ -16,6 +16,7 @@ pub mod planning;
 mod reopen;
 pub mod review;
 pub mod session;
+mod spawner;
 pub mod task;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub mod turn;
 
 pub use error::WorkflowError;
 pub use next_prompt::NextPrompt;
+pub use spawner::Spawner;
 
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@ use spectask_protocol::{
 };
 
 use super::{
-    NextPrompt, WorkflowError,
+    NextPrompt, Spawner, WorkflowError,
     error::{refused, refused_ad_hoc},
     lookup::{Target, find_id, find_session, find_target, load, session_name},
     machine::{move_session, move_stage, move_task},
@@ -288,6 +288,7 @@ pub async fn spawn(
     title: String,
     description: String,
     agent: Option<AgentName>,
+    by: Option<Spawner>,
 ) -> Result<SessionRow, WorkflowError> {
     if title.trim().is_empty() || description.trim().is_empty() {
         return Err(WorkflowError::Invalid(
@@ -302,6 +303,13 @@ pub async fn spawn(
                 Target::Session(None, session) => {
                     return Err(refused_ad_hoc("spawn beside", None, &session));
                 }
+            };
+            let parent = match by {
+                Some(by) => {
+                    by.check(write, &task, agent.as_ref())?;
+                    Some(by.session)
+                }
+                None => parent,
             };
             match task.status {
                 SpecTaskStatus::Implementation => {}

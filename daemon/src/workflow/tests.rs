@@ -255,7 +255,7 @@ async fn take(world: &World, step: Step) -> Result<(), WorkflowError> {
         Step::AcceptEmpty(what) => session::accept_empty(store, target(what)).await.map(drop),
         Step::Spawn => {
             let (title, text) = ("More".into(), "Do more".into());
-            session::spawn(store, target("1"), title, text, None)
+            session::spawn(store, target("1"), title, text, None, None)
                 .await
                 .map(drop)
         }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     store::ThreadFilter,
-    workflow::{lookup, new_id, session, task, turn},
+    workflow::{new_id, session, task, turn},
 };
 
 struct World {
@@ -87,14 +87,14 @@ impl World {
 
     fn name(&self, id: &WorkSessionId) -> String {
         let name = SessionRef::from(id.clone());
-        let found = self.store.read(|read| lookup::find_session(read, &name));
+        let found = self.store.read(|read| find_session(read, &name));
         let (task, session) = found.unwrap();
         let name = session_name(task.as_ref(), &session);
         // What people read, they can type.
         for typed in [name.clone(), name.split('-').next().unwrap().to_owned()] {
             if task.is_none() {
                 let typed: SessionRef = typed.parse().unwrap();
-                let again = self.store.read(|read| lookup::find_session(read, &typed));
+                let again = self.store.read(|read| find_session(read, &typed));
                 assert_eq!(again.unwrap().1.id, session.id, "{typed}");
             }
         }

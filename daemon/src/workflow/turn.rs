@@ -255,3 +255,41 @@ pub async fn incident(
         })
         .await
 }
+
+/// Records what a session's agent, or a person for it, says it did: a claim.
+///
+/// # Errors
+/// When the session is not there or the database fails.
+pub async fn reported(
+    store: &Store,
+    session: &WorkSessionId,
+    text: String,
+) -> Result<(), WorkflowError> {
+    let id = session.clone();
+    store
+        .write(move |write| {
+            let session = write.session(&id)?.ok_or_else(|| missing(&id))?;
+            let event = EventKind::Reported { text };
+            Ok(write.emit(session.task.as_ref(), Some(&id), &event)?)
+        })
+        .await
+}
+
+/// Records a decision of a SpecTask or of one of its sessions.
+///
+/// # Errors
+/// When the database fails.
+pub async fn decided(
+    store: &Store,
+    task: Option<SpecTaskId>,
+    session: Option<WorkSessionId>,
+    text: String,
+    source: String,
+) -> Result<(), WorkflowError> {
+    store
+        .write(move |write| {
+            let event = EventKind::DecisionRecorded { text, source };
+            Ok(write.emit(task.as_ref(), session.as_ref(), &event)?)
+        })
+        .await
+}

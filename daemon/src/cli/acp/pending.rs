@@ -234,6 +234,11 @@ impl Pending {
         })
     }
 
+    /// Whether the daemon did not get everything.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.entries.range(self.cursor..).next().is_some()
+    }
+
     /// Whether something stands for a daemon to come: what it cancels is open.
     fn stays(&self, place: u64) -> bool {
         let Some(entry) = self.entries.get(&place) else {
@@ -286,12 +291,13 @@ impl Pending {
     }
 
     /// A frame of the daemon.
-    pub(super) fn from_daemon(&mut self, at: Option<At>, text: Box<str>) {
+    pub(super) fn heard(&mut self, at: Option<At>, text: Box<str>) {
         let is_new = at.as_ref().is_none_or(|at| self.streams.is_new(at));
         match frame::kind(&text) {
             Ok(Kind::Response(id, good)) if id != Id::Null || self.requests.contains_key(&id) => {
                 let place = self.requests.get(&id).and_then(|places| places.front());
-                let Some(place) = place.copied().filter(|place| *place < self.cursor) else {
+                let sent = |place: &u64| self.entries.get(place).is_some_and(|entry| entry.sent);
+                let Some(place) = place.copied().filter(sent) else {
                     // It was answered in the daemon's place.
                     return;
                 };

@@ -257,7 +257,7 @@ impl<'a> Pipe<'a> {
 
     fn heard(&mut self, line: ToShim) {
         match line {
-            ToShim::Frame { at, frame } => self.pending.from_daemon(at, frame.into()),
+            ToShim::Frame { at, frame } => self.pending.heard(at, frame.into()),
             ToShim::Opened { session } => self.pending.opened(session),
             ToShim::Closed { session } => self.pending.streams.closed(&session),
             ToShim::Detached { text } => {
@@ -308,6 +308,12 @@ impl<'a> Pipe<'a> {
     async fn farewell(&mut self) {
         let rest = self.input.rest().to_vec();
         self.pending.line(&rest, Instant::now());
+        if let Some(attempt) = self.attempt.take()
+            && self.pending.has_unsent()
+        {
+            let outcome = attempt.await;
+            self.tried(outcome);
+        }
         loop {
             self.pump();
             if let Some(link) = self.link.as_mut().filter(|link| !link.writer.is_idle()) {

@@ -2,7 +2,9 @@
 
 mod acp;
 mod admin;
+mod coordinate;
 mod task;
+mod zed;
 
 use std::path::PathBuf;
 
@@ -11,7 +13,9 @@ use clap_complete::Shell;
 
 pub(super) use acp::*;
 pub(super) use admin::*;
+pub(super) use coordinate::*;
 pub(super) use task::*;
+pub(super) use zed::*;
 
 use super::error::EXIT_CODES;
 
@@ -185,6 +189,39 @@ The pager is $SPECTASK_PAGER, else $PAGER, else less.")]
   spectask sessions log 7/2
   spectask sessions log 7/2 --json | jq .frame")]
     Sessions(SessionsArgs),
+    /// Tell a session something; it hears it between its turns
+    #[command(after_help = "Examples:
+  spectask tell 7/2 \"The table is called accounts, not users\"
+  spectask tell threads/3 \"Stop before the migration\"
+  spectask tell 7 --broadcast \"The API moved to /v2\"
+
+A session that is blocked or waits does not go on by that: `spectask retry` makes it.")]
+    Tell(TellArgs),
+    /// Stop a session's turn; `retry` goes on
+    #[command(after_help = "Examples:
+  spectask stop 7/2
+  spectask retry 7/2      # goes on")]
+    Stop(SessionArgs),
+    /// List what sessions and persons told each other
+    #[command(after_help = "Examples:
+  spectask messages 7
+  spectask messages 7/2 --json | jq '.messages[].text'")]
+    Messages(MessagesArgs),
+    /// Bind a thread from an editor to a SpecTask, or to none
+    #[command(after_help = "Examples:
+  spectask attach threads/3 7
+  spectask attach 7/4           # to none")]
+    Attach(AttachArgs),
+    /// Record a decision of a SpecTask or session
+    #[command(after_help = "Example:
+  spectask decide 7 \"Tokens expire after an hour: the audit asked for it\"")]
+    Decide(DecideArgs),
+    /// Search what was said and done in the transcripts
+    #[command(after_help = "Examples:
+  spectask search \"rate limit\"            # in this repository, newest session first
+  spectask search migration --task 7/2
+  spectask search token --all --limit 50")]
+    Search(SearchArgs),
     /// List or answer what agents ask for
     #[command(after_help = "Examples:
   spectask permissions                  # on a terminal: asks what to answer
@@ -279,6 +316,13 @@ It ends when the editor closes its input. While the daemon is away it waits, and
 Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
 started when none runs.")]
     Mcp,
+    /// See which editors are attached and what threads they show, or detach one
+    #[command(after_help = "Examples:
+  spectask zed list
+  spectask zed threads
+  spectask zed threads 0190a2       # of one editor, by the beginning of its id
+  spectask zed detach 0190a2")]
+    Zed(ZedArgs),
     /// Print the OpenRPC description of the daemon's API
     #[command(hide = true)]
     Openrpc,

@@ -1,0 +1,293 @@
+//! Commands about what sessions are told, what they say, and whose they are: tell, stop, messages,
+//! attach, decide, search.
+
+use jiff::{Timestamp, tz::TimeZone};
+use spectask_protocol::{
+    AttachParams, DecideParams, MessageKind, MessageListParams, MessageView, SearchHit,
+    SearchParams, SessionMethod, SessionParams, SessionStatus, TellParams, WorkSessionView,
+    method::{
+        CoordinationListAll, CoordinationTell, DecisionRecord, HistorySearch, WorkSessionAttach,
+        WorkSessionGet, WorkSessionStop,
+    },
+};
+
+use super::{
+    args::{AttachArgs, DecideArgs, MessagesArgs, SearchArgs, SessionArgs, TellArgs},
+    context::Context,
+    error::{CliError, Exit},
+    sheet::{Sheet, Tone},
+    time,
+};
+
+pub(super) async fn tell(ctx: &Context, args: TellArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let params = TellParams {
+        session: args.session,
+        text: args.text,
+        kind: args.broadcast.then_some(MessageKind::Broadcast),
+        from: None,
+        answers: None,
+    };
+    let message = daemon.call(CoordinationTell, params).await?;
+    let session = match message.to.parse() {
+        Ok(session) => {
+            let params = SessionParams { session };
+            daemon.call(WorkSessionGet, params).await.ok()
+        }
+        Err(_) => None,
+    };
+    ctx.show(&message, |sheet| {
+        told(sheet, &message, session.as_ref(), args.broadcast);
+    })?;
+    Ok(Exit::Good)
+}
+
+/// Writes that a message was kept, and when it is heard.
+fn told(
+    sheet: &mut Sheet,
+    message: &MessageView,
+    session: Option<&WorkSessionView>,
+    broadcast: bool,
+) {
+    if broadcast {
+        let task = message.to.split('/').next().unwrap_or_default();
+        sheet
+            .plain("Told every open session of ")
+            .line(Tone::Name, task);
+        return;
+    }
+    sheet.plain("Told ").put(Tone::Name, &message.to);
+    let Some(session) = session else {
+        sheet.end();
+        return;
+    };
+    match session.status {
+        _ if session.method == SessionMethod::AdHoc => {
+            sheet.line(Tone::Plain, "; it hears it with its next prompt");
+        }
+        SessionStatus::Blocked | SessionStatus::Waiting => {
+            sheet.line(
+                Tone::Plain,
+                ", which does not go on by that; it hears it after",
+            );
+            let retry = format!("spectask retry {}", message.to);
+            sheet.plain("  ").line(Tone::Name, &retry);
+        }
+        SessionStatus::Pending => {
+            sheet.line(Tone::Plain, "; it hears it when it begins");
+        }
+        _ => {
+            sheet.line(Tone::Plain, "; it hears it when its turn has ended");
+        }
+    }
+}
+
+pub(super) async fn stop(ctx: &Context, args: SessionArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let params = SessionParams {
+        session: args.session,
+    };
+    let session = daemon.call(WorkSessionStop, params).await?;
+    ctx.show(&session, |sheet| {
+        sheet.put(Tone::Name, &session.name);
+        if session.method == SessionMethod::AdHoc {
+            sheet.line(Tone::Plain, " is stopped; it goes on with the next prompt");
+            return;
+        }
+        let kept = " is stopped; what it did stays in its worktree";
+        sheet.line(Tone::Plain, kept).plain("Go on: ");
+        sheet.line(Tone::Name, &format!("spectask retry {}", session.name));
+    })?;
+    Ok(Exit::Good)
+}
+
+pub(super) async fn messages(ctx: &Context, args: MessagesArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let params = MessageListParams {
+        target: args.target,
+    };
+    let list = daemon.call(CoordinationListAll, params).await?;
+    ctx.show(&list, |sheet| {
+        if list.messages.is_empty() {
+            sheet.line(Tone::Plain, "No messages.");
+        }
+        for message in &list.messages {
+            write_message(sheet, message, &TimeZone::system());
+        }
+    })?;
+    Ok(Exit::Good)
+}
+
+fn write_message(sheet: &mut Sheet, message: &MessageView, zone: &TimeZone) {
+    sheet
+        .put(Tone::Faint, &time::clock(&message.at, zone))
+        .plain("  ")
+        .put(Tone::Name, message.from.as_deref().unwrap_or("person"))
+        .plain(" to ")
+        .put(Tone::Name, &message.to);
+    if message.kind != MessageKind::Notification {
+        sheet.put(Tone::Faint, &format!("  {}", message.kind));
+    }
+    if !message.delivered {
+        sheet.put(Tone::Warn, "  waits");
+    }
+    sheet.end();
+    for line in message.text.lines() {
+        sheet.plain("  ").line(Tone::Plain, line);
+    }
+}
+
+pub(super) async fn attach(ctx: &Context, args: AttachArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let params = AttachParams {
+        session: args.session,
+        task: args.task,
+    };
+    let session = daemon.call(WorkSessionAttach, params).await?;
+    ctx.show(&session, |sheet| {
+        sheet
+            .plain("The thread is ")
+            .put(Tone::Name, &session.name)
+            .line(Tone::Plain, " now");
+    })?;
+    Ok(Exit::Good)
+}
+
+pub(super) async fn decide(ctx: &Context, args: DecideArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let params = DecideParams {
+        target: Some(args.target.clone()),
+        text: args.text,
+        source: "cli".into(),
+    };
+    let empty = daemon.call(DecisionRecord, params).await?;
+    ctx.show(&empty, |sheet| {
+        sheet
+            .plain("Recorded for ")
+            .line(Tone::Name, args.target.as_str());
+    })?;
+    Ok(Exit::Good)
+}
+
+pub(super) async fn search(ctx: &Context, args: SearchArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let everywhere = args.all || args.task.is_some();
+    let params = SearchParams {
+        text: args.text,
+        target: args.task,
+        cwd: if everywhere { None } else { Some(ctx.cwd()?) },
+        limit: Some(args.limit),
+    };
+    let found = match daemon.call(HistorySearch, params.clone()).await {
+        // Outside of a repository there is no project to limit the search to.
+        Err(error) if !everywhere && error.says("not inside a git repository") => {
+            ctx.note("This is no git repository; all are searched.");
+            let params = SearchParams {
+                cwd: None,
+                ..params
+            };
+            daemon.call(HistorySearch, params).await?
+        }
+        other => other?,
+    };
+    ctx.show(&found, |sheet| {
+        if found.hits.is_empty() {
+            sheet.line(Tone::Plain, "Nothing was found.");
+        }
+        let now = Timestamp::now();
+        for hit in &found.hits {
+            write_hit(sheet, hit, now);
+        }
+    })?;
+    Ok(Exit::Good)
+}
+
+fn write_hit(sheet: &mut Sheet, hit: &SearchHit, now: Timestamp) {
+    sheet
+        .put(Tone::Name, &hit.name)
+        .plain("  ")
+        .put(Tone::Strong, &hit.who)
+        .line(
+            Tone::Faint,
+            &format!("  {}, entry {}", time::ago(&hit.at, now), hit.index),
+        );
+    sheet.plain("  ").line(Tone::Plain, &hit.excerpt);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixtures, *};
+
+    fn message(from: Option<&str>, kind: MessageKind) -> MessageView {
+        MessageView {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            to: "7-user-auth/02-api".into(),
+            from: from.map(str::to_owned),
+            kind,
+            text: "The table is called\nusers\u{1b}[2J now".into(),
+            answers: None,
+            delivered: from.is_none(),
+            at: "2026-03-04T09:59:00Z".into(),
+        }
+    }
+
+    #[test]
+    fn messages_say_who_told_whom_and_what_waits() {
+        let mut sheet = Sheet::new(false);
+        let all = [
+            message(None, MessageKind::Notification),
+            message(Some("7-user-auth/01-schema"), MessageKind::Request),
+        ];
+        for message in &all {
+            write_message(&mut sheet, message, &TimeZone::UTC);
+        }
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        09:59:00  person to 7-user-auth/02-api
+          The table is called
+          users␛[2J now
+        09:59:00  7-user-auth/01-schema to 7-user-auth/02-api  request  waits
+          The table is called
+          users␛[2J now
+        ");
+    }
+
+    #[test]
+    fn telling_a_session_that_stands_names_what_makes_it_go_on() {
+        let mut sheet = Sheet::new(false);
+        let message = message(None, MessageKind::Notification);
+        for status in [
+            SessionStatus::Active,
+            SessionStatus::Blocked,
+            SessionStatus::Pending,
+        ] {
+            let session = fixtures::session(2, "api", status);
+            told(&mut sheet, &message, Some(&session), false);
+        }
+        told(&mut sheet, &message, None, true);
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        Told 7-user-auth/02-api; it hears it when its turn has ended
+        Told 7-user-auth/02-api, which does not go on by that; it hears it after
+          spectask retry 7-user-auth/02-api
+        Told 7-user-auth/02-api; it hears it when it begins
+        Told every open session of 7-user-auth
+        ");
+    }
+
+    #[test]
+    fn a_hit_is_where_it_was_and_what_stood_there() {
+        let mut sheet = Sheet::new(false);
+        let hit = SearchHit {
+            session: fixtures::session_id(2),
+            name: "7-user-auth/02-api".into(),
+            index: 31,
+            who: "agent".into(),
+            excerpt: "the tokens expire\u{7} after an hour".into(),
+            at: "2026-03-04T09:55:00Z".into(),
+        };
+        write_hit(&mut sheet, &hit, fixtures::now());
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth/02-api  agent  5m, entry 31
+          the tokens expire␇ after an hour
+        ");
+    }
+}
