@@ -249,10 +249,10 @@ impl Viewer for View {
                 for update in updates.filter_map(|update| self.adapted(&update)) {
                     self.update(None, update);
                 }
-                if shown {
-                    self.seen
-                        .send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
-                }
+                self.seen.send_if_modified(|seen| {
+                    seen.last = Some(index);
+                    shown && !std::mem::replace(&mut seen.any, true)
+                });
             }
             _ => {
                 drop(converter);
