@@ -102,8 +102,6 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         editors = Some(acp);
         Mounts { local, everywhere }
     })?;
-    let tokens = Arc::clone(&ctx);
-    let server = server.with_sessions(Arc::new(move |token| tokens.live.tokens().session(token)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),

@@ -12,9 +12,9 @@ mod clients;
 mod commands;
 #[cfg(unix)]
 mod common;
-#[cfg(target_os = "linux")]
 #[cfg(unix)]
 mod coordination;
+#[cfg(target_os = "linux")]
 mod http;
 mod job;
 mod kill;
@@ -27,6 +27,7 @@ mod outlive;
 mod real_agents;
 #[cfg(unix)]
 mod shim;
+#[cfg(unix)]
 mod threads;
 #[cfg(unix)]
 mod threads_common;

@@ -1,12 +1,11 @@
 //! Stands in for parts that are being built.
 
 use serde_json::{Value, json};
-use spectask_protocol::{PermissionId, TranscriptEntry, WorkSessionId};
+use spectask_protocol::{PermissionId, TranscriptEntry};
 
 use crate::{
     agents::PermissionAnswer,
     scheduler::Context,
-    store::Store,
     workflow::{WorkflowError, turn},
 };
 
@@ -52,12 +51,4 @@ pub(super) async fn answer(
     let answer = option.map_or(PermissionAnswer::Cancelled, PermissionAnswer::Selected);
     ctx.answer(permission, answer);
     Ok(())
-}
-
-pub(super) async fn take(
-    _store: &Store,
-    _session: &WorkSessionId,
-    _turn: u32,
-) -> Result<Vec<String>, WorkflowError> {
-    Ok(Vec::new())
 }

@@ -123,7 +123,7 @@ async fn turn(
         Way::ToAgent,
         &frames::request(&key.as_str().into(), "session/prompt", &params),
     );
-    let told = super::pending::take(store, &thread.id, number)
+    let told = workflow::message::take(store, &thread.id, number)
         .await
         .map_err(broken)?;
     let mut asked = frames::for_session(params, &opened.session);
