@@ -18,9 +18,8 @@ use super::{
     thread::{Thread, adapt},
 };
 use crate::{
-    acp::pending::Replay,
     commands,
-    live::{Stream, Viewer, ViewerId, Way},
+    live::{Replay, Stream, Viewer, ViewerId, Way},
 };
 
 /// From where a session is shown.
