@@ -296,7 +296,10 @@ impl Replay {
             .is_some_and(|kind| kind == "tool_call_update")
         {
             if self.told.contains(&id) {
-                self.close_last();
+                // It ended; what comes late adds to it, before the message that goes on.
+                if !has_ended(&update) {
+                    update.remove("status");
+                }
                 self.slots.push_back(Slot::Ready(Value::Object(update)));
                 return;
             }

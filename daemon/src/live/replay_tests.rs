@@ -116,7 +116,20 @@ fn a_conversation_is_told_in_few_updates() {
         update(json!({ "sessionUpdate": "new_kind", "x": 1 })),
         answer(2),
     ]);
-    insta::assert_snapshot!(lines(&updates), @"");
+    insta::assert_snapshot!(lines(&updates), @r#"
+    {"sessionUpdate":"user_message_chunk","messageId":"m-2","content":{"type":"text","text":"Mend"}}
+    {"sessionUpdate":"user_message_chunk","messageId":"m-2","content":{"type":"resource_link","uri":"file:///a"}}
+    {"sessionUpdate":"agent_thought_chunk","messageId":"m-3","content":{"type":"text","text":"Hm"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-4","content":{"type":"text","text":"I look."}}
+    {"sessionUpdate":"plan","entries":[1,2]}
+    {"sessionUpdate":"tool_call","toolCallId":"t","title":"Read","status":"completed","rawInput":{"path":"a"},"content":[{"type":"content","content":{"type":"text","text":"done"}}]}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-13","content":{"type":"text","text":"Meanwhile, more."}}
+    {"sessionUpdate":"tool_call","toolCallId":"open","title":"Write","status":"failed"}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-17","content":{"type":"text","text":"\n\n_the agent was killed_\n\n"}}
+    {"sessionUpdate":"user_message_chunk","messageId":"m-18","content":{"type":"text","text":"Go on"}}
+    {"sessionUpdate":"new_kind","x":1}
+    {"sessionUpdate":"usage_update","used":5,"size":9}
+    "#);
 }
 
 #[test]
@@ -128,7 +141,11 @@ fn what_was_not_recorded_is_said() {
         updates.extend(replay.push(entry(index, way, frame)));
     }
     updates.extend(replay.finish());
-    insta::assert_snapshot!(lines(&updates), @"");
+    insta::assert_snapshot!(lines(&updates), @r#"
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-0","content":{"type":"text","text":"ab"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-2-gap","content":{"type":"text","text":"\n\n_some of the conversation was not recorded_\n\n"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-7","content":{"type":"text","text":"c"}}
+    "#);
 }
 
 #[test]
