@@ -113,12 +113,8 @@ impl<'place> Life<'place> {
         let window = self.pick(self.windows.len());
         match self.random.below(20) {
             0 if self.windows.len() < 2 => self.open_window(),
-            1..=2 => {
-                let thread = self.windows[window].editor.new_thread();
-                self.tell(format!("drafts {thread}"));
-                self.threads.push(thread);
-            }
-            3..=8 => self.prompt(window),
+            1 => self.draft(window),
+            2..=8 => self.prompt(window),
             9 => {
                 let open = self.open_in(window);
                 if !open.is_empty() {
@@ -176,6 +172,12 @@ impl<'place> Life<'place> {
         self.pause(60);
     }
 
+    fn draft(&mut self, window: usize) {
+        let thread = self.windows[window].editor.new_thread();
+        self.tell(format!("in window {window} drafts {thread}"));
+        self.threads.push(thread);
+    }
+
     fn prompt(&mut self, window: usize) {
         let open = self.open_in(window);
         let idle = |thread: &String| {
@@ -193,7 +195,7 @@ impl<'place> Life<'place> {
 
     fn prompt_in(&mut self, window: usize, thread: &str) {
         let script = self.script();
-        self.tell(format!("in {thread}: {script}"));
+        self.tell(format!("in window {window}, {thread}: {script}"));
         let prompt = self.windows[window].editor.send_prompt(thread, &script);
         self.windows[window].prompts.push(prompt);
         self.seen.prompts += 1;
@@ -223,9 +225,11 @@ impl<'place> Life<'place> {
             .collect();
         if !closed.is_empty() {
             let thread = &closed[self.pick(closed.len())];
-            self.tell(format!("loads {thread}"));
+            self.tell(format!("in window {window} loads {thread}"));
             let loaded = self.windows[window].editor.load(thread);
             assert!(loaded.is_ok(), "what is listed can be loaded: {loaded:?}");
+        } else if open.is_empty() {
+            self.draft(window);
         }
     }
 

@@ -7,6 +7,8 @@ mod adversary;
 #[cfg(unix)]
 mod cli;
 #[cfg(unix)]
+mod clients;
+#[cfg(unix)]
 mod commands;
 #[cfg(unix)]
 mod common;

@@ -9,7 +9,7 @@ use super::{
     editor::{Call, Editor},
     frames,
     pool::Wanted,
-    settings, start,
+    prompt, settings, start,
     thread::Thread,
     view::{Show, View},
 };
@@ -126,6 +126,7 @@ async fn open(
             editor.opened(&thread.id);
             let show = if replay { Show::All } else { Show::New };
             show_thread(editor, thread, show)?;
+            prompt::tell_cut(&editor.room, thread).await;
             // The end of a replay brings the commands.
             if !replay || thread.stream().is_none() {
                 thread.hold();
@@ -202,7 +203,9 @@ pub(super) async fn attach_again(editor: &Arc<Editor>, id: &WorkSessionId, seen:
         Ok(Some(Shown::Thread(thread))) => {
             thread.set_primary(editor);
             editor.opened(id);
-            show_thread(editor, &thread, show)
+            let shown = show_thread(editor, &thread, show);
+            prompt::tell_cut(&editor.room, &thread).await;
+            shown
         }
         Ok(Some(Shown::Session { row, .. })) => {
             editor.opened(id);

@@ -77,12 +77,19 @@ impl Thread {
     }
 
     pub(super) fn remember(&self, key: &str, value: Value) {
+        self.is_news(key, value);
+    }
+
+    /// Remembers a value; whether it was another before.
+    pub(super) fn is_news(&self, key: &str, value: Value) -> bool {
         let mut state = lock(&self.state);
+        let before = state.row.state.get(key) == Some(&value);
         if let Value::Object(map) = &mut state.row.state {
             map.insert(key.to_owned(), value);
         } else {
             state.row.state = json!({ key: value });
         }
+        !before
     }
 
     /// Changes the row in the database, and keeps there what is remembered of the agent's session.

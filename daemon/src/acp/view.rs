@@ -222,6 +222,25 @@ impl View {
         }
     }
 
+    /// Sends what the replay still holds, then the commands.
+    fn end_replay(&self) {
+        let replayed = lock(&self.replay).take();
+        if let Some(replayed) = replayed {
+            let updates = replayed.finish();
+            for update in updates
+                .into_iter()
+                .filter_map(|update| self.adapted(&update))
+            {
+                self.update(None, &update);
+            }
+            // Also tells the shim how far the editor is. The stream itself may not be asked here.
+            let last = self.seen.borrow().last;
+            if self.placed {
+                self.update(last, &self.commands());
+            }
+        }
+    }
+
     fn commands(&self) -> Value {
         match &self.thread {
             Some(thread) => thread.commands_update(),
@@ -249,34 +268,22 @@ impl Viewer for View {
                 for update in updates.filter_map(|update| self.adapted(&update)) {
                     self.update(None, &update);
                 }
-                if shown {
-                    self.seen
-                        .send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
-                }
+                self.seen.send_if_modified(|seen| {
+                    seen.last = Some(index);
+                    shown && !std::mem::replace(&mut seen.any, true)
+                });
             }
             _ => {
                 drop(converter);
+                // What was said before comes first, though it is not complete.
+                self.end_replay();
                 self.live(index, way, frame);
             }
         }
     }
 
     fn caught_up(&self) {
-        let replayed = lock(&self.replay).take();
-        if let Some(replayed) = replayed {
-            let updates = replayed.finish();
-            for update in updates
-                .into_iter()
-                .filter_map(|update| self.adapted(&update))
-            {
-                self.update(None, &update);
-            }
-            // Also tells the shim how far the editor is. The stream itself may not be asked here.
-            let last = self.seen.borrow().last;
-            if self.placed {
-                self.update(last, &self.commands());
-            }
-        }
+        self.end_replay();
         self.seen.send_modify(|seen| {
             seen.any = true;
             seen.caught_up = true;
