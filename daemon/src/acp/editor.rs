@@ -500,7 +500,7 @@ impl Drop for Withdraw<'_> {
         };
         if let Some(link) = link {
             let params = json!({ "requestId": self.id });
-            link.frame(None, &frames::notification("$/cancel_request", params));
+            link.frame(None, &frames::notification("$/cancel_request", &params));
         }
     }
 }

@@ -177,7 +177,7 @@ pub(super) fn show_thread(
         .stream(&thread.id, None)
         .map_err(|error| broken(&error))?;
     thread.set_stream(Arc::clone(&stream));
-    View::attach(editor, &thread.id, stream, Some(Arc::clone(thread)), show);
+    View::attach(editor, &thread.id, &stream, Some(Arc::clone(thread)), show);
     Ok(())
 }
 
@@ -190,7 +190,7 @@ pub(super) fn show_session(
 ) -> Result<(), RpcError> {
     let stream = editor.room.ctx.live.stream(session, None);
     let stream = stream.map_err(|error| broken(&error))?;
-    View::attach(editor, id, stream, None, show);
+    View::attach(editor, id, &stream, None, show);
     Ok(())
 }
 

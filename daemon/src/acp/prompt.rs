@@ -45,7 +45,7 @@ pub(super) async fn prompt(
         match slash::run(editor, call, &shown, &params, command, rest).await? {
             slash::Done::Answered(answer) => return Ok(answer),
             slash::Done::Prompt(text) => {
-                params["prompt"] = json!([{ "type": "text", "text": text }])
+                params["prompt"] = json!([{ "type": "text", "text": text }]);
             }
         }
     }
@@ -123,9 +123,14 @@ async fn turn(
         Way::ToAgent,
         &frames::request(&key.as_str().into(), "session/prompt", &params),
     );
-    let told = workflow::message::take(store, &thread.id, number)
-        .await
-        .map_err(broken)?;
+    let told = match workflow::message::take(store, &thread.id, number).await {
+        Ok(told) => told,
+        Err(error) => {
+            // They wait for the next prompt; this one goes on without.
+            tracing::error!(%error, thread = %thread.id, "messages could not be taken");
+            Vec::new()
+        }
+    };
     let mut asked = frames::for_session(params, &opened.session);
     if let Some(blocks) = asked.get_mut("prompt").and_then(Value::as_array_mut) {
         let told = told

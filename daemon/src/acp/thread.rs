@@ -180,7 +180,7 @@ impl Thread {
         };
         let Some(editor) = editor else { return };
         for update in held {
-            editor.send(&frames::update(self.id.as_str(), update));
+            editor.send(&frames::update(self.id.as_str(), &update));
         }
         self.send_commands(&editor);
     }
@@ -196,7 +196,7 @@ impl Thread {
     }
 
     pub(super) fn send_commands(&self, editor: &Editor) {
-        editor.send(&frames::update(self.id.as_str(), self.commands_update()));
+        editor.send(&frames::update(self.id.as_str(), &self.commands_update()));
     }
 
     /// Sends an update of the daemon's own that is in no transcript.
@@ -212,7 +212,7 @@ impl Thread {
             state.primary.upgrade()
         };
         if let Some(editor) = editor {
-            editor.send(&frames::update(self.id.as_str(), update));
+            editor.send(&frames::update(self.id.as_str(), &update));
         }
     }
 
@@ -227,7 +227,7 @@ impl Thread {
     }
 
     /// Takes a frame of the agent that belongs to this thread. `loading`: the agent repeats history.
-    pub(super) fn from_agent(&self, frame: &Value, loading: bool) {
+    pub(super) fn take_frame(&self, frame: &Value, loading: bool) {
         let update = (frame.get("method").is_some_and(|m| m == "session/update"))
             .then(|| frame.get("params")?.get("update"))
             .flatten();

@@ -18,9 +18,9 @@ use super::{
     thread::{Thread, adapt},
 };
 use crate::{
-    acp::pending::Replay,
     commands,
-    live::{Stream, Viewer, ViewerId, Way},
+    live::{Replay, Stream, Viewer, ViewerId, Way},
+    scheduler,
 };
 
 /// From where a session is shown.
@@ -67,7 +67,7 @@ impl View {
     pub(super) fn attach(
         editor: &Arc<Editor>,
         id: &WorkSessionId,
-        stream: Arc<Stream>,
+        stream: &Arc<Stream>,
         thread: Option<Arc<Thread>>,
         show: Show,
     ) -> Option<Arc<Self>> {
@@ -90,7 +90,7 @@ impl View {
             id: id.clone(),
             link,
             editor: Arc::downgrade(editor),
-            stream: Arc::clone(&stream),
+            stream: Arc::clone(stream),
             thread,
             placed: show != Show::Inside,
             viewer: OnceLock::new(),
@@ -137,7 +137,7 @@ impl View {
         self.link.frame(at, frame);
     }
 
-    fn update(&self, index: Option<u64>, update: Value) {
+    fn update(&self, index: Option<u64>, update: &Value) {
         self.send(index, &frames::update(self.id.as_str(), update));
     }
 
@@ -175,13 +175,13 @@ impl View {
                         "messageId": format!("m-{index}"),
                         "content": block,
                     });
-                    self.update(last.then_some(index), update);
+                    self.update(last.then_some(index), &update);
                 }
             }
             (Way::Daemon, _) => {
                 if let Some(note) = frame.get("note").and_then(Value::as_str) {
                     let text = format!("\n\n_{note}_\n\n");
-                    self.update(Some(index), frames::message(&text, &format!("m-{index}")));
+                    self.update(Some(index), &frames::message(&text, &format!("m-{index}")));
                 }
             }
             _ => {}
@@ -247,7 +247,7 @@ impl Viewer for View {
                 let shown = !updates.is_empty();
                 let updates = updates.into_iter();
                 for update in updates.filter_map(|update| self.adapted(&update)) {
-                    self.update(None, update);
+                    self.update(None, &update);
                 }
                 if shown {
                     self.seen
@@ -269,12 +269,12 @@ impl Viewer for View {
                 .into_iter()
                 .filter_map(|update| self.adapted(&update))
             {
-                self.update(None, update);
+                self.update(None, &update);
             }
             // Also tells the shim how far the editor is. The stream itself may not be asked here.
             let last = self.seen.borrow().last;
             if self.placed {
-                self.update(last, self.commands());
+                self.update(last, &self.commands());
             }
         }
         self.seen.send_modify(|seen| {
@@ -318,7 +318,7 @@ impl Viewer for View {
                 Err(_) => None,
             };
             // Who came second is not heard.
-            if let Err(error) = super::pending::answer(&room.ctx, &permission, chosen).await {
+            if let Err(error) = scheduler::answer_permission(&room.ctx, &permission, chosen).await {
                 tracing::debug!(%error, "an editor's answer came too late");
                 lock(&room.answers).remove(&permission);
             }

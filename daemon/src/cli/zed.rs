@@ -190,9 +190,16 @@ mod tests {
             last_activity: "2026-03-04T09:55:00Z".into(),
             threads: vec![thread(2, "Fix the login")],
         };
-        insta::assert_snapshot!(shown(|sheet| editors(sheet, &[editor], None)), @"");
+        insta::assert_snapshot!(shown(|sheet| editors(sheet, &[editor], None)), @r"
+        INSTANCE                              EDITOR    STATE     AGENT  THREADS  TIME   FOLDER
+        0190a2f1-ac96-774b-bcce-b302099a0001  Zed 1.11  attached  any    1        2m05s  /home/ada/shop
+        ");
         let all = [thread(2, "Fix the login"), thread(1, "")];
-        insta::assert_snapshot!(shown(|sheet| threads(sheet, &all, fixtures::now(), None)), @"");
+        insta::assert_snapshot!(shown(|sheet| threads(sheet, &all, fixtures::now(), None)), @r"
+        NAME                                  STATE    AGENT   ACTIVE  OPEN  TITLE
+        threads/02-fix-login                  running  claude  5m      yes   Fix the login
+        01890a5d-ac96-774b-bcce-b302099b0001  draft    claude  5m
+        ");
         assert_eq!(
             shown(|sheet| editors(sheet, &[], None)),
             "No editor is attached.\n"

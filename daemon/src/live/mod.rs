@@ -26,6 +26,6 @@ pub use tokens::Tokens;
 pub use viewer::{Viewer, ViewerId, Way};
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod replay_tests;
+#[cfg(test)]
+mod tests;

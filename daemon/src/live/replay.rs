@@ -234,9 +234,8 @@ impl Replay {
     }
 
     fn chunk(&mut self, mut update: Fields, index: u64) {
-        let kind = match update.remove("sessionUpdate") {
-            Some(Value::String(kind)) => kind,
-            _ => return,
+        let Some(Value::String(kind)) = update.remove("sessionUpdate") else {
+            return;
         };
         let own = match update.remove("messageId") {
             Some(Value::String(own)) => Some(own),
@@ -296,7 +295,10 @@ impl Replay {
             .is_some_and(|kind| kind == "tool_call_update")
         {
             if self.told.contains(&id) {
-                self.close_last();
+                // It ended; what comes late adds to it, before the message that goes on.
+                if !has_ended(&update) {
+                    update.remove("status");
+                }
                 self.slots.push_back(Slot::Ready(Value::Object(update)));
                 return;
             }

@@ -19,11 +19,10 @@ fn entry(index: u64, way: Way, frame: Value) -> TranscriptEntry {
 }
 
 fn update(update: Value) -> (Way, Value) {
-    let params = json!({ "sessionId": "s", "update": update });
-    (
-        Way::FromAgent,
-        json!({ "jsonrpc": "2.0", "method": "session/update", "params": params }),
-    )
+    let mut frame = json!({ "jsonrpc": "2.0", "method": "session/update" });
+    frame["params"] = json!({ "sessionId": "s" });
+    frame["params"]["update"] = update;
+    (Way::FromAgent, frame)
 }
 
 fn said(kind: &str, text: &str) -> (Way, Value) {
@@ -69,10 +68,7 @@ fn replay(frames: impl IntoIterator<Item = (Way, Value)>) -> Vec<Value> {
 
 /// One line for each update.
 fn lines(updates: &[Value]) -> String {
-    updates
-        .iter()
-        .map(|update| format!("{update}\n"))
-        .collect()
+    updates.iter().map(|update| format!("{update}\n")).collect()
 }
 
 #[test]
@@ -80,33 +76,59 @@ fn a_conversation_is_told_in_few_updates() {
     let updates = replay([
         (Way::ToAgent, json!({ "id": 0, "method": "initialize" })),
         update(json!({ "sessionUpdate": "usage_update", "used": 1, "size": 9 })),
-        prompt(1, &json!([text("Mend"), { "type": "resource_link", "uri": "file:///a" }])),
+        prompt(
+            1,
+            &json!([text("Mend"), { "type": "resource_link", "uri": "file:///a" }]),
+        ),
         said("agent_thought_chunk", "Hm"),
         said("agent_message_chunk", "I "),
         update(json!({ "sessionUpdate": "usage_update", "used": 5, "size": 9 })),
         said("agent_message_chunk", "look."),
         update(json!({ "sessionUpdate": "plan", "entries": [1] })),
         update(json!({ "sessionUpdate": "plan", "entries": [1, 2] })),
-        tool("t", &json!({ "title": "Read", "status": "pending", "rawInput": { "path": "a" } })),
+        tool(
+            "t",
+            &json!({ "title": "Read", "status": "pending", "rawInput": { "path": "a" } }),
+        ),
         (
             Way::FromAgent,
             json!({ "id": 5, "method": "session/request_permission", "params": {} }),
         ),
         (Way::ToAgent, json!({ "id": 5, "result": {} })),
-        update(json!({ "sessionUpdate": "tool_call_update", "toolCallId": "t",
-            "status": "in_progress", "title": null })),
+        update(
+            json!({ "sessionUpdate": "tool_call_update", "toolCallId": "t",
+            "status": "in_progress", "title": null }),
+        ),
         said("agent_message_chunk", "Meanwhile"),
-        update(json!({ "sessionUpdate": "tool_call_update", "toolCallId": "t",
+        update(
+            json!({ "sessionUpdate": "tool_call_update", "toolCallId": "t",
             "status": "completed", "content": [{ "type": "terminal", "terminalId": "x" },
-            { "type": "content", "content": text("done") }] })),
+            { "type": "content", "content": text("done") }] }),
+        ),
         said("agent_message_chunk", ", more."),
-        tool("open", &json!({ "title": "Write", "status": "in_progress" })),
+        tool(
+            "open",
+            &json!({ "title": "Write", "status": "in_progress" }),
+        ),
         (Way::Daemon, json!({ "note": "the agent was killed" })),
         prompt(2, &json!([text("Go on")])),
         update(json!({ "sessionUpdate": "new_kind", "x": 1 })),
         answer(2),
     ]);
-    insta::assert_snapshot!(lines(&updates), @"");
+    insta::assert_snapshot!(lines(&updates), @r#"
+    {"sessionUpdate":"user_message_chunk","messageId":"m-2","content":{"type":"text","text":"Mend"}}
+    {"sessionUpdate":"user_message_chunk","messageId":"m-2","content":{"type":"resource_link","uri":"file:///a"}}
+    {"sessionUpdate":"agent_thought_chunk","messageId":"m-3","content":{"type":"text","text":"Hm"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-4","content":{"type":"text","text":"I look."}}
+    {"sessionUpdate":"plan","entries":[1,2]}
+    {"sessionUpdate":"tool_call","toolCallId":"t","title":"Read","status":"completed","rawInput":{"path":"a"},"content":[{"type":"content","content":{"type":"text","text":"done"}}]}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-13","content":{"type":"text","text":"Meanwhile, more."}}
+    {"sessionUpdate":"tool_call","toolCallId":"open","title":"Write","status":"failed"}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-17","content":{"type":"text","text":"\n\n_the agent was killed_\n\n"}}
+    {"sessionUpdate":"user_message_chunk","messageId":"m-18","content":{"type":"text","text":"Go on"}}
+    {"sessionUpdate":"new_kind","x":1}
+    {"sessionUpdate":"usage_update","used":5,"size":9}
+    "#);
 }
 
 #[test]
@@ -118,17 +140,28 @@ fn what_was_not_recorded_is_said() {
         updates.extend(replay.push(entry(index, way, frame)));
     }
     updates.extend(replay.finish());
-    insta::assert_snapshot!(lines(&updates), @"");
+    insta::assert_snapshot!(lines(&updates), @r#"
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-0","content":{"type":"text","text":"ab"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-2-gap","content":{"type":"text","text":"\n\n_some of the conversation was not recorded_\n\n"}}
+    {"sessionUpdate":"agent_message_chunk","messageId":"m-7","content":{"type":"text","text":"c"}}
+    "#);
 }
 
 #[test]
 fn the_agents_own_message_ids_stay_and_long_texts_are_split() {
     let long = "ä".repeat(400_000);
     let own = |id: &str, words: &str| {
-        update(json!({ "sessionUpdate": "agent_message_chunk", "messageId": id,
-            "content": text(words) }))
+        update(
+            json!({ "sessionUpdate": "agent_message_chunk", "messageId": id,
+            "content": text(words) }),
+        )
     };
-    let updates = replay([own("x", &long), own("x", "!"), own("m-0", "y"), own("z", "z")]);
+    let updates = replay([
+        own("x", &long),
+        own("x", "!"),
+        own("m-0", "y"),
+        own("z", "z"),
+    ]);
     let ids: Vec<_> = updates.iter().map(|update| &update["messageId"]).collect();
     assert_eq!(ids, ["x", "x", "x", "x", "agent-m-0", "z"]);
     let texts: Vec<_> = updates
@@ -166,7 +199,10 @@ fn a_long_transcript_takes_linear_time() {
         let mut frames = vec![prompt(1, &json!([text("go")]))];
         for turn in 0..count * 40 {
             let call = format!("t{turn}");
-            frames.push(tool(&call, &json!({ "title": "Read", "status": "pending" })));
+            frames.push(tool(
+                &call,
+                &json!({ "title": "Read", "status": "pending" }),
+            ));
             for _ in 0..125 {
                 frames.push(said("agent_message_chunk", &"word ".repeat(40)));
             }

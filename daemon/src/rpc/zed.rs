@@ -23,7 +23,7 @@ use crate::{
 
 /// A thread as it is kept: an editor's own, or a session that the scheduler runs.
 enum Kept {
-    Thread(ThreadRow),
+    Thread(Box<ThreadRow>),
     Session(Box<SessionRow>),
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn threads(
                 .is_none_or(|cwd| row.cwd == *cwd || (project.is_some() && row.project == project));
             let shown = row.status != ThreadStatus::Draft || editor_of(ctx, &row.id).is_some();
             if here && shown {
-                views.push(of(ctx, read, &Kept::Thread(row))?);
+                views.push(of(ctx, read, &Kept::Thread(Box::new(row)))?);
             }
         }
         if params.cwd.is_some() && project.is_none() {
@@ -234,7 +234,7 @@ fn find(read: &Read<'_>, name: &SessionRef) -> Result<Kept, WorkflowError> {
 fn kept(read: &Read<'_>, id: &WorkSessionId) -> Result<Option<Kept>, StoreError> {
     let thread = read.thread(id)?;
     if let Some(thread) = thread.filter(|thread| thread.deleted_at.is_none()) {
-        return Ok(Some(Kept::Thread(thread)));
+        return Ok(Some(Kept::Thread(Box::new(thread))));
     }
     let session = read.session(id)?;
     Ok(session.map(|session| Kept::Session(Box::new(session))))
