@@ -314,8 +314,8 @@ fn gone(what: &str, name: &str) -> Failure {
 impl Transport for Fake {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
         let known = METHODS.iter().find(|known| known.name == method).unwrap();
-        // Agents may spawn too.
-        if known.access == Access::Person || method == "workSession.spawn"
+        if known.access == Access::Person
+            || method == "workSession.spawn"
             || method == "coordination.tell"
             || method == "decision.record"
         {
