@@ -240,6 +240,10 @@ impl<'place> Life<'place> {
         for window in &windows {
             for prompt in &window.prompts {
                 self.settle(&window.editor, "a prompt is not answered", || {
+                    // Another window may be asked.
+                    for other in &windows {
+                        allow_all(&other.editor);
+                    }
                     window.editor.is_answered(prompt).then_some(())
                 });
             }
@@ -269,14 +273,7 @@ impl<'place> Life<'place> {
                 "{what}: {:#?}",
                 self.place.env.run(&self.place.project, &["sessions"])
             );
-            let shown = editor.look(|desk| {
-                let shown = desk.permissions.iter();
-                let shown = shown.filter(|permission| permission.state == PermissionState::Shown);
-                shown.cloned().collect::<Vec<_>>()
-            });
-            for permission in shown {
-                editor.decide(&permission, "allow_once");
-            }
+            allow_all(editor);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -368,6 +365,18 @@ impl<'place> Life<'place> {
         }
         let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "the agent got a prompt twice: {twice:?}");
+    }
+}
+
+/// Allows whatever is asked.
+fn allow_all(editor: &ZedEditor) {
+    let shown = editor.look(|desk| {
+        let shown = desk.permissions.iter();
+        let shown = shown.filter(|permission| permission.state == PermissionState::Shown);
+        shown.cloned().collect::<Vec<_>>()
+    });
+    for permission in shown {
+        editor.decide(&permission, "allow_once");
     }
 }
 

@@ -376,14 +376,15 @@ impl ZedEditor {
         }
     }
 
-    /// Waits until so many cards are shown in a thread.
+    /// Waits until so many cards are shown in a thread; they come in the order of their tool calls.
     ///
     /// # Panics
     /// When they are not in [`PATIENCE`].
     #[must_use]
     pub fn permissions(&self, session: &str, count: usize) -> Vec<Permission> {
         self.wait("no permission is asked", |desk| {
-            let shown = desk.shown(session);
+            let mut shown = desk.shown(session);
+            shown.sort_by_key(|shown| shown.params["toolCall"]["toolCallId"].to_string());
             (shown.len() >= count).then_some(shown)
         })
     }
