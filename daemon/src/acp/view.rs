@@ -294,12 +294,8 @@ impl Viewer for View {
         let Some(editor) = self.editor.upgrade() else {
             return;
         };
-        if let Some(thread) = &self.thread {
-            let primary = thread.primary();
-            if !primary.is_some_and(|primary| Arc::ptr_eq(&primary, &editor)) {
-                return;
-            }
-        }
+        // Every window that shows the session asks: the first answer counts, and the others are
+        // withdrawn. Asked in one only, the question would be lost with that window.
         let withdrawn = CancellationToken::new();
         let before = lock(&self.asked).insert(permission.clone(), withdrawn.clone());
         if before.is_some() {

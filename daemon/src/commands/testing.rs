@@ -224,7 +224,9 @@ impl Fake {
         let name = name.split('/').next().unwrap_or_default();
         let found = self.tasks.iter().find(|overview| {
             let task = &overview["task"];
-            task["id"] == name || task["name"] == name || task["number"].as_u64() == name.parse().ok()
+            task["id"] == name
+                || task["name"] == name
+                || task["number"].as_u64() == name.parse().ok()
         });
         found.cloned().ok_or_else(|| gone("SpecTask", name))
     }
