@@ -167,7 +167,6 @@ fn an_agent_reports_asks_and_spawns_within_limits_and_decides_nothing() {
     let overview = show(&env, repo.path(), "1");
     let sessions = list(&overview["sessions"]);
     let own = sessions[1]["id"].as_str().unwrap().to_owned();
-    let name = sessions[1]["name"].as_str().unwrap().to_owned();
     let marks = [("SPECTASK_AGENT", "1"), ("SPECTASK_SESSION", own.as_str())];
     let mut agent = Client::start(&env, repo.path(), &marks);
     assert_eq!(agent.opened["capabilities"], json!({ "tools": {} }));
@@ -177,25 +176,32 @@ fn an_agent_reports_asks_and_spawns_within_limits_and_decides_nothing() {
         "record_decision",
         &json!({ "text": "It greets in English" }),
     );
-    let asked = agent.call(
-        "ask_session",
-        &json!({ "session": name, "text": "Which port?" }),
-    );
-    let waiting = agent.get("get_messages", &json!({}));
-    if asked["isError"] == false {
-        assert!(!list(&waiting["messages"]).is_empty(), "{waiting:#}");
-    }
     let prompt = agent.ask("prompts/get", &json!({ "name": "spec-approve" }));
     assert!(prompt["error"].is_object(), "{prompt}");
 
+    let _ = expect(&env, repo.path(), 0, &["pause", "1"]);
     let work = json!({ "title": "A farewell", "description": "Add a farewell" });
-    let spawned = agent.get("spawn_session", &work);
-    let spawned = spawned["name"].as_str().unwrap().to_owned();
-    let shown = env.json(repo.path(), &["sessions", "show", &spawned]);
-    assert_eq!(shown["parent"], own.as_str(), "{shown:#}");
-    let child = shown["id"].as_str().unwrap();
-    let marks = [("SPECTASK_AGENT", "1"), ("SPECTASK_SESSION", child)];
-    let mut second = Client::start(&env, repo.path(), &marks);
+    // None of them begins: the SpecTask is paused.
+    let mut spawn = || {
+        let spawned = agent.get("spawn_session", &work);
+        let name = spawned["name"].as_str().unwrap();
+        let shown = env.json(repo.path(), &["sessions", "show", name]);
+        assert_eq!(shown["parent"], own.as_str(), "{shown:#}");
+        let id = shown["id"].as_str().unwrap();
+        let marks = [("SPECTASK_AGENT", "1"), ("SPECTASK_SESSION", id)];
+        let client = Client::start(&env, repo.path(), &marks);
+        (name.to_owned(), client)
+    };
+    let ((_, mut first), (name, mut second)) = (spawn(), spawn());
+    let question = json!({ "session": name, "text": "Which port?" });
+    let asked = first.get("ask_session", &question);
+    let messages = second.get("get_messages", &json!({}));
+    assert_eq!(messages["messages"][0]["id"], asked["id"], "{messages:#}");
+    let answer = json!({ "message": asked["id"], "text": "80" });
+    let _ = second.get("answer_message", &answer);
+    let answers = first.get("get_messages", &json!({ "answers": asked["id"] }));
+    assert_eq!(answers["messages"][0]["text"], "80", "{answers:#}");
+    first.close();
     let told = second.refused("spawn_session", &work);
     assert!(told.contains("for persons"), "{told}");
     second.close();
