@@ -61,7 +61,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 
 use self::{
-    args::{Cli, Command, DaemonArgs, DaemonCommand},
+    args::{AcpArgs, Cli, Command, DaemonArgs, DaemonCommand, Global},
     context::Context,
     error::{CliError, Exit},
 };
@@ -69,6 +69,19 @@ use self::{
 /// Runs the command that the command line names.
 #[must_use]
 pub fn main() -> ExitCode {
+    let words: Option<Vec<String>> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.into_string().ok())
+        .collect();
+    if let Some(args) = words.as_deref().and_then(AcpArgs::quick) {
+        return match acp::run(&Global::default(), args) {
+            Ok(exit) => exit.into(),
+            Err(error) => {
+                let _ = io::stderr().write_all(error.render(false).as_bytes());
+                ExitCode::from(error.code())
+            }
+        };
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
