@@ -13,7 +13,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::acp::AgentCommand;
-use crate::clients;
+use crate::{clients, mcp};
 
 const FAST_AGENT: &str = "0.10.46";
 const GEMINI: &str = "0.61.0";
@@ -252,7 +252,7 @@ pub fn install(with_opencode: bool, say: &dyn Fn(&str)) -> Result<(), String> {
         let package = format!("fast-agent-mcp=={FAST_AGENT}");
         install_wheels(venv, &package)
     })?;
-    if find_node().is_none() || npm().is_err() || clients::needs_node() {
+    if find_node().is_none() || npm().is_err() || clients::needs_node() || mcp::needs_node() {
         install_one("node", say, |venv| {
             make_venv(venv)?;
             install_wheels(venv, NODE_WHEEL)
@@ -262,6 +262,7 @@ pub fn install(with_opencode: bool, say: &dyn Fn(&str)) -> Result<(), String> {
         npm_install(folder, &[&format!("@google/gemini-cli@{GEMINI}")])
     })?;
     clients::install(say)?;
+    mcp::install(say)?;
     if with_opencode {
         install_one(&format!("opencode-{OPENCODE}"), say, |folder| {
             npm_install(folder, &[&format!("opencode-ai@{OPENCODE}")])

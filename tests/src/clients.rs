@@ -43,6 +43,11 @@ pub fn python_with_sdk() -> PathBuf {
 }
 
 fn acpx_node() -> Option<PathBuf> {
+    node_from(ACPX_NODE)
+}
+
+/// A node of this version or newer: the system's, else the one the installer fetched.
+pub(crate) fn node_from(oldest: (u32, u32)) -> Option<PathBuf> {
     let fetched = bin(&agents::folder().join("node"), "node");
     [PathBuf::from("node"), fetched]
         .into_iter()
@@ -51,7 +56,7 @@ fn acpx_node() -> Option<PathBuf> {
             let mut parts = version.split('.').map_while(|part| part.parse().ok());
             let version = (parts.next()?, parts.next()?);
             let path = output_of(&node, &["-e", "process.stdout.write(process.execPath)"])?;
-            (version >= ACPX_NODE).then(|| PathBuf::from(path))
+            (version >= oldest).then(|| PathBuf::from(path))
         })
 }
 

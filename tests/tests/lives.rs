@@ -113,12 +113,8 @@ impl<'place> Life<'place> {
         let window = self.pick(self.windows.len());
         match self.random.below(20) {
             0 if self.windows.len() < 2 => self.open_window(),
-            1..=2 => {
-                let thread = self.windows[window].editor.new_thread();
-                self.tell(format!("drafts {thread}"));
-                self.threads.push(thread);
-            }
-            3..=8 => self.prompt(window),
+            1 => self.draft(window),
+            2..=8 => self.prompt(window),
             9 => {
                 let open = self.open_in(window);
                 if !open.is_empty() {
@@ -176,6 +172,12 @@ impl<'place> Life<'place> {
         self.pause(60);
     }
 
+    fn draft(&mut self, window: usize) {
+        let thread = self.windows[window].editor.new_thread();
+        self.tell(format!("in window {window} drafts {thread}"));
+        self.threads.push(thread);
+    }
+
     fn prompt(&mut self, window: usize) {
         let open = self.open_in(window);
         let idle = |thread: &String| {
@@ -193,7 +195,7 @@ impl<'place> Life<'place> {
 
     fn prompt_in(&mut self, window: usize, thread: &str) {
         let script = self.script();
-        self.tell(format!("in {thread}: {script}"));
+        self.tell(format!("in window {window}, {thread}: {script}"));
         let prompt = self.windows[window].editor.send_prompt(thread, &script);
         self.windows[window].prompts.push(prompt);
         self.seen.prompts += 1;
@@ -223,9 +225,11 @@ impl<'place> Life<'place> {
             .collect();
         if !closed.is_empty() {
             let thread = &closed[self.pick(closed.len())];
-            self.tell(format!("loads {thread}"));
+            self.tell(format!("in window {window} loads {thread}"));
             let loaded = self.windows[window].editor.load(thread);
             assert!(loaded.is_ok(), "what is listed can be loaded: {loaded:?}");
+        } else if open.is_empty() {
+            self.draft(window);
         }
     }
 
@@ -236,6 +240,10 @@ impl<'place> Life<'place> {
         for window in &windows {
             for prompt in &window.prompts {
                 self.settle(&window.editor, "a prompt is not answered", || {
+                    // Another window may be asked.
+                    for other in &windows {
+                        allow_all(&other.editor);
+                    }
                     window.editor.is_answered(prompt).then_some(())
                 });
             }
@@ -265,14 +273,7 @@ impl<'place> Life<'place> {
                 "{what}: {:#?}",
                 self.place.env.run(&self.place.project, &["sessions"])
             );
-            let shown = editor.look(|desk| {
-                let shown = desk.permissions.iter();
-                let shown = shown.filter(|permission| permission.state == PermissionState::Shown);
-                shown.cloned().collect::<Vec<_>>()
-            });
-            for permission in shown {
-                editor.decide(&permission, "allow_once");
-            }
+            allow_all(editor);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -364,6 +365,18 @@ impl<'place> Life<'place> {
         }
         let twice: Vec<_> = ran.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "the agent got a prompt twice: {twice:?}");
+    }
+}
+
+/// Allows whatever is asked.
+fn allow_all(editor: &ZedEditor) {
+    let shown = editor.look(|desk| {
+        let shown = desk.permissions.iter();
+        let shown = shown.filter(|permission| permission.state == PermissionState::Shown);
+        shown.cloned().collect::<Vec<_>>()
+    });
+    for permission in shown {
+        editor.decide(&permission, "allow_once");
     }
 }
 

@@ -7,6 +7,8 @@ mod adversary;
 #[cfg(unix)]
 mod cli;
 #[cfg(unix)]
+mod clients;
+#[cfg(unix)]
 mod commands;
 #[cfg(unix)]
 mod common;
@@ -20,6 +22,8 @@ mod kill;
 mod lifecycle;
 #[cfg(unix)]
 mod lives;
+#[cfg(unix)]
+mod mcp;
 #[cfg(unix)]
 mod outlive;
 mod real_agents;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -11,14 +12,39 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use spectask_tests::TestEnv;
+use spectask_tests::{TestEnv, processes};
 
 use super::common::{LIMIT, gone, is_alive};
 
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// A place with a project and without a daemon that could start.
-fn place() -> (TestEnv, PathBuf) {
+/// A place where no daemon can start. It goes when the last one that tries has given up: one that is
+/// late would find the database gone, and stay.
+struct Place(TestEnv);
+
+impl Deref for Place {
+    type Target = TestEnv;
+
+    fn deref(&self) -> &TestEnv {
+        &self.0
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut TestEnv {
+        &mut self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for process in processes::left_over(&self.0.data_dir(), LIMIT) {
+            spectask_tests::env::kill(process.pid);
+        }
+    }
+}
+
+fn place() -> (Place, PathBuf) {
     let env = TestEnv::new();
     fs::write(
         env.data_dir().join("spectask.db"),
@@ -27,7 +53,7 @@ fn place() -> (TestEnv, PathBuf) {
     .unwrap();
     let project = env.folder().join("project");
     fs::create_dir(&project).unwrap();
-    (env, project)
+    (Place(env), project)
 }
 
 /// An editor: a process group of its own, and lines both ways.
@@ -600,7 +626,7 @@ fn a_refusal_and_a_folder_that_is_gone_do_not_end_it() {
     let refused = Instant::now();
     let mut link = daemon.welcome();
     assert!(refused.elapsed() > Duration::from_secs(3));
-    assert_eq!(link.frame().1, false);
+    assert!(!link.frame().1);
     drop((daemon, link));
     fs::remove_dir(&project).unwrap();
     editor.complains("cannot open");

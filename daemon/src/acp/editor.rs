@@ -238,8 +238,12 @@ impl Editor {
             }
             state.link = None;
         }
+        let views: Vec<_> = lock(&self.state).views.keys().cloned().collect();
         self.drop_views();
         *lock(&self.registered) = None;
+        for session in views {
+            self.room.hand_over(&session, self);
+        }
     }
 
     fn drop_views(&self) {
@@ -500,7 +504,7 @@ impl Drop for Withdraw<'_> {
         };
         if let Some(link) = link {
             let params = json!({ "requestId": self.id });
-            link.frame(None, &frames::notification("$/cancel_request", params));
+            link.frame(None, &frames::notification("$/cancel_request", &params));
         }
     }
 }

@@ -61,15 +61,15 @@ pub(super) fn request(id: &Value, method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }
 
-pub(super) fn notification(method: &str, params: Value) -> Value {
+pub(super) fn notification(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": method, "params": params })
 }
 
 /// A `session/update` of a session.
-pub(super) fn update(session: &str, update: Value) -> Value {
+pub(super) fn update(session: &str, update: &Value) -> Value {
     notification(
         "session/update",
-        json!({ "sessionId": session, "update": update }),
+        &json!({ "sessionId": session, "update": update }),
     )
 }
 

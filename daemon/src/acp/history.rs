@@ -9,7 +9,7 @@ use super::{
     editor::{Call, Editor},
     frames,
     pool::Wanted,
-    settings, start,
+    prompt, settings, start,
     thread::Thread,
     view::{Show, View},
 };
@@ -126,6 +126,7 @@ async fn open(
             editor.opened(&thread.id);
             let show = if replay { Show::All } else { Show::New };
             show_thread(editor, thread, show)?;
+            prompt::tell_cut(&editor.room, thread).await;
             // The end of a replay brings the commands.
             if !replay || thread.stream().is_none() {
                 thread.hold();
@@ -177,7 +178,7 @@ pub(super) fn show_thread(
         .stream(&thread.id, None)
         .map_err(|error| broken(&error))?;
     thread.set_stream(Arc::clone(&stream));
-    View::attach(editor, &thread.id, stream, Some(Arc::clone(thread)), show);
+    View::attach(editor, &thread.id, &stream, Some(Arc::clone(thread)), show);
     Ok(())
 }
 
@@ -190,7 +191,7 @@ pub(super) fn show_session(
 ) -> Result<(), RpcError> {
     let stream = editor.room.ctx.live.stream(session, None);
     let stream = stream.map_err(|error| broken(&error))?;
-    View::attach(editor, id, stream, None, show);
+    View::attach(editor, id, &stream, None, show);
     Ok(())
 }
 
@@ -202,7 +203,9 @@ pub(super) async fn attach_again(editor: &Arc<Editor>, id: &WorkSessionId, seen:
         Ok(Some(Shown::Thread(thread))) => {
             thread.set_primary(editor);
             editor.opened(id);
-            show_thread(editor, &thread, show)
+            let shown = show_thread(editor, &thread, show);
+            prompt::tell_cut(&editor.room, &thread).await;
+            shown
         }
         Ok(Some(Shown::Session { row, .. })) => {
             editor.opened(id);

@@ -14,7 +14,6 @@ mod history;
 mod link;
 mod open;
 mod options;
-mod pending;
 mod plan;
 mod pool;
 mod prompt;

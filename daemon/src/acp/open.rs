@@ -41,19 +41,34 @@ pub(super) fn wanted(thread: &Thread) -> Wanted {
 /// The agent's session of a thread, opened when it is not; by one caller at a time.
 pub(super) async fn open(editor: &Arc<Editor>, thread: &Arc<Thread>) -> Result<Open, RpcError> {
     let _opening = thread.opening.lock().await;
+    let process = editor.room.pool.get(editor, &wanted(thread)).await?;
+    match open_with(editor, thread, process.clone()).await {
+        // It ended in that moment, perhaps because of another of its threads.
+        Err(_) if !process.agent.is_alive() => {
+            let process = editor.room.pool.get(editor, &wanted(thread)).await?;
+            open_with(editor, thread, process).await
+        }
+        opened => opened,
+    }
+}
+
+async fn open_with(
+    editor: &Arc<Editor>,
+    thread: &Arc<Thread>,
+    process: Arc<Process>,
+) -> Result<Open, RpcError> {
     let row = thread.row();
-    if let (Some(process), Some(session)) = (thread.process(), &row.acp_session)
-        && process.agent.is_alive()
+    if let (Some(open), Some(session)) = (thread.process(), &row.acp_session)
+        && open.agent.is_alive()
     {
-        process.touch();
+        open.touch();
         return Ok(Open {
-            process,
+            process: open,
             session: session.clone(),
             forgot: false,
         });
     }
     let room = &editor.room;
-    let process = room.pool.get(editor, &wanted(thread)).await?;
     let reopened = match &row.acp_session {
         Some(session) => reopen(room, thread, &process, session).await?,
         None => false,

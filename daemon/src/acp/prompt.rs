@@ -11,6 +11,7 @@ use super::{
     frames,
     history::{self, Shown},
     open::{self, Open},
+    room::Room,
     slash, steer,
     thread::Thread,
     view::Show,
@@ -45,7 +46,7 @@ pub(super) async fn prompt(
         match slash::run(editor, call, &shown, &params, command, rest).await? {
             slash::Done::Answered(answer) => return Ok(answer),
             slash::Done::Prompt(text) => {
-                params["prompt"] = json!([{ "type": "text", "text": text }])
+                params["prompt"] = json!([{ "type": "text", "text": text }]);
             }
         }
     }
@@ -78,7 +79,7 @@ async fn turn(
         let before = store.read(|read| read.turn_of_request(&key));
         let before = before.map_err(|error| frames::internal(error.to_string()))?;
         if let Some(before) = before {
-            return Ok(cut(thread, &before));
+            return Ok(cut(room, thread, &before).await);
         }
     }
     // A turn that began in another window: this editor thinks the thread idle.
@@ -111,21 +112,27 @@ async fn turn(
     if let Some(view) = editor.view(&thread.id) {
         view.caught_up().await;
     }
+    tell_cut(room, thread).await;
     let recap = opened.forgot.then(|| open::recap(room, thread)).flatten();
     let begun =
         workflow::thread::begin_turn(store, &thread.id, opened.session.clone(), Some(key.clone()));
     let number = match begun.await {
         Ok(number) => number,
-        Err(WorkflowError::Repeated(before)) => return Ok(cut(thread, &before)),
+        Err(WorkflowError::Repeated(before)) => return Ok(cut(room, thread, &before).await),
         Err(error) => return Err(broken(error)),
     };
     stream.frame(
         Way::ToAgent,
         &frames::request(&key.as_str().into(), "session/prompt", &params),
     );
-    let told = workflow::message::take(store, &thread.id, number)
-        .await
-        .map_err(broken)?;
+    let told = match workflow::message::take(store, &thread.id, number).await {
+        Ok(told) => told,
+        Err(error) => {
+            // They wait for the next prompt; this one goes on without.
+            tracing::error!(%error, thread = %thread.id, "messages could not be taken");
+            Vec::new()
+        }
+    };
     let mut asked = frames::for_session(params, &opened.session);
     if let Some(blocks) = asked.get_mut("prompt").and_then(Value::as_array_mut) {
         let told = told
@@ -136,6 +143,9 @@ async fn turn(
     }
     let outcome = run(call, &opened, &running, &asked).await;
     let (status, reason, answer) = judge(thread, call, &running, outcome);
+    if status == TurnStatus::Interrupted {
+        thread.remember(TOLD, number.into());
+    }
     let said = frames::response(&key.as_str().into(), answer.clone());
     stream.frame(Way::FromAgent, &said);
     // What the editor hears is kept.
@@ -236,15 +246,33 @@ fn judge(
 }
 
 /// The answer to a prompt that a daemon before began to serve: it is not sent to the agent twice.
-fn cut(thread: &Thread, before: &TurnRow) -> Value {
+async fn cut(room: &Room, thread: &Thread, before: &TurnRow) -> Value {
     if before.status == TurnStatus::Ended {
         return json!({ "stopReason": before.reason.as_deref().unwrap_or("end_turn") });
+    }
+    tell_cut(room, thread).await;
+    stopped()
+}
+
+/// The newest turn of a thread of which its stream says that it was cut.
+const TOLD: &str = "cut";
+
+/// Says once in a thread's stream that its last turn was cut by the end of the daemon before: who
+/// waited for its answer may be gone.
+pub(super) async fn tell_cut(room: &Room, thread: &Thread) {
+    let turns = room.ctx.store.read(|read| read.turns(&thread.id));
+    let last = turns.unwrap_or_default().pop();
+    let Some(last) = last.filter(|last| last.status == TurnStatus::Interrupted) else {
+        return;
+    };
+    if thread.stream().is_none() || !thread.is_news(TOLD, last.number.into()) {
+        return;
     }
     thread.note(
         "The turn was interrupted: the daemon was restarted while the agent worked. The conversation \
          is kept; a new prompt goes on.",
     );
-    stopped()
+    thread.change(room, |_| {}).await;
 }
 
 /// The first line of a prompt, short enough for a list.

@@ -74,7 +74,7 @@ impl Relay {
             ours.into_iter().map(|(_, frame)| frame).collect()
         };
         for frame in early {
-            thread.from_agent(&frame, false);
+            thread.take_frame(&frame, false);
         }
     }
 
@@ -231,7 +231,7 @@ impl Observer for Relay {
                 if !loading {
                     self.title(&thread, frame);
                 }
-                thread.from_agent(frame, loading);
+                thread.take_frame(frame, loading);
             }
             None => {
                 let mut sessions = lock(&self.sessions);

@@ -86,6 +86,23 @@ impl Room {
             .map(|row| self.keep(row)))
     }
 
+    /// Gives a thread whose window is gone to another one that shows it.
+    pub(super) fn hand_over(&self, id: &WorkSessionId, gone: &Editor) {
+        let Ok(Some(thread)) = self.thread(id) else {
+            return;
+        };
+        if thread.primary().is_some() {
+            return;
+        }
+        let editors: Vec<Arc<Editor>> = lock(&self.editors).values().cloned().collect();
+        let next = editors.iter().find(|editor| {
+            editor.instance != gone.instance && editor.is_linked() && editor.view(id).is_some()
+        });
+        if let Some(next) = next {
+            thread.set_primary(next);
+        }
+    }
+
     /// The thread of a row; there is never a second one of the same id.
     pub(super) fn keep(&self, row: ThreadRow) -> Arc<Thread> {
         let id = row.id.clone();

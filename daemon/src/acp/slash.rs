@@ -146,11 +146,11 @@ impl Place {
         let stream = self.thread.as_ref().and_then(|thread| thread.stream());
         match (stream, &self.thread) {
             (Some(stream), _) => {
-                let frame = frames::update(self.id.as_str(), update);
+                let frame = frames::update(self.id.as_str(), &update);
                 stream.frame(Way::FromAgent, &frame);
             }
             (None, Some(thread)) => thread.show(update),
-            (None, None) => editor.send(&frames::update(self.id.as_str(), update)),
+            (None, None) => editor.send(&frames::update(self.id.as_str(), &update)),
         }
     }
 }
@@ -161,7 +161,7 @@ fn project_of(room: &Room, task: Option<&spectask_protocol::SpecTaskId>) -> Opti
         let Some(task) = read.task(task)? else {
             return Ok(None);
         };
-        Ok::<_, crate::store::StoreError>(read.project(&task.project)?)
+        read.project(&task.project)
     });
     found.ok().flatten().map(|project| project.root)
 }
@@ -199,7 +199,7 @@ async fn open(
     }
     editor.send(&frames::update(
         thread.id.as_str(),
-        json!({ "sessionUpdate": "session_info_update", "title": title }),
+        &json!({ "sessionUpdate": "session_info_update", "title": title }),
     ));
     Ok(())
 }

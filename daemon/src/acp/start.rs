@@ -38,12 +38,19 @@ pub(super) async fn new_session(
     let cwd = folder(&params)?;
     match Wanted::of(&editor.entry) {
         Some(wanted) => {
-            let process = editor.room.pool.get(editor, &wanted).await?;
-            let thread = draft(editor, wanted.name, cwd, None).await?;
+            let thread = draft(editor, wanted.name.clone(), cwd, None).await?;
             thread.set_setup(&params);
             let asked = open::parameters(&editor.room, &thread, None);
-            let answer =
-                open::create(&editor.room, &thread, &process, &asked, &call.cancel).await?;
+            let mut again = true;
+            let answer = loop {
+                let process = editor.room.pool.get(editor, &wanted).await?;
+                let made = open::create(&editor.room, &thread, &process, &asked, &call.cancel);
+                match made.await {
+                    // It ended in that moment, perhaps because of another of its threads.
+                    Err(_) if again && !process.agent.is_alive() => again = false,
+                    made => break made?,
+                }
+            };
             begin(editor, &thread);
             Ok(frames::for_session(answer, thread.id.as_str()))
         }

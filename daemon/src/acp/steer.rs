@@ -28,7 +28,7 @@ pub(super) async fn prompt(
         let message = uuid::Uuid::now_v7().to_string();
         editor.send(&frames::update(
             id.as_str(),
-            frames::message(text, &message),
+            &frames::message(text, &message),
         ));
     };
     let (store, client) = (&editor.room.ctx.store, editor.room.client(editor.peer()));

@@ -77,12 +77,19 @@ impl Thread {
     }
 
     pub(super) fn remember(&self, key: &str, value: Value) {
+        self.is_news(key, value);
+    }
+
+    /// Remembers a value; whether it was another before.
+    pub(super) fn is_news(&self, key: &str, value: Value) -> bool {
         let mut state = lock(&self.state);
+        let before = state.row.state.get(key) == Some(&value);
         if let Value::Object(map) = &mut state.row.state {
             map.insert(key.to_owned(), value);
         } else {
             state.row.state = json!({ key: value });
         }
+        !before
     }
 
     /// Changes the row in the database, and keeps there what is remembered of the agent's session.
@@ -180,7 +187,7 @@ impl Thread {
         };
         let Some(editor) = editor else { return };
         for update in held {
-            editor.send(&frames::update(self.id.as_str(), update));
+            editor.send(&frames::update(self.id.as_str(), &update));
         }
         self.send_commands(&editor);
     }
@@ -196,7 +203,7 @@ impl Thread {
     }
 
     pub(super) fn send_commands(&self, editor: &Editor) {
-        editor.send(&frames::update(self.id.as_str(), self.commands_update()));
+        editor.send(&frames::update(self.id.as_str(), &self.commands_update()));
     }
 
     /// Sends an update of the daemon's own that is in no transcript.
@@ -212,7 +219,7 @@ impl Thread {
             state.primary.upgrade()
         };
         if let Some(editor) = editor {
-            editor.send(&frames::update(self.id.as_str(), update));
+            editor.send(&frames::update(self.id.as_str(), &update));
         }
     }
 
@@ -227,7 +234,7 @@ impl Thread {
     }
 
     /// Takes a frame of the agent that belongs to this thread. `loading`: the agent repeats history.
-    pub(super) fn from_agent(&self, frame: &Value, loading: bool) {
+    pub(super) fn take_frame(&self, frame: &Value, loading: bool) {
         let update = (frame.get("method").is_some_and(|m| m == "session/update"))
             .then(|| frame.get("params")?.get("update"))
             .flatten();

@@ -18,9 +18,9 @@ use super::{
     thread::{Thread, adapt},
 };
 use crate::{
-    acp::pending::Replay,
     commands,
-    live::{Stream, Viewer, ViewerId, Way},
+    live::{Replay, Stream, Viewer, ViewerId, Way},
+    scheduler,
 };
 
 /// From where a session is shown.
@@ -67,7 +67,7 @@ impl View {
     pub(super) fn attach(
         editor: &Arc<Editor>,
         id: &WorkSessionId,
-        stream: Arc<Stream>,
+        stream: &Arc<Stream>,
         thread: Option<Arc<Thread>>,
         show: Show,
     ) -> Option<Arc<Self>> {
@@ -90,7 +90,7 @@ impl View {
             id: id.clone(),
             link,
             editor: Arc::downgrade(editor),
-            stream: Arc::clone(&stream),
+            stream: Arc::clone(stream),
             thread,
             placed: show != Show::Inside,
             viewer: OnceLock::new(),
@@ -137,7 +137,7 @@ impl View {
         self.link.frame(at, frame);
     }
 
-    fn update(&self, index: Option<u64>, update: Value) {
+    fn update(&self, index: Option<u64>, update: &Value) {
         self.send(index, &frames::update(self.id.as_str(), update));
     }
 
@@ -175,13 +175,13 @@ impl View {
                         "messageId": format!("m-{index}"),
                         "content": block,
                     });
-                    self.update(last.then_some(index), update);
+                    self.update(last.then_some(index), &update);
                 }
             }
             (Way::Daemon, _) => {
                 if let Some(note) = frame.get("note").and_then(Value::as_str) {
                     let text = format!("\n\n_{note}_\n\n");
-                    self.update(Some(index), frames::message(&text, &format!("m-{index}")));
+                    self.update(Some(index), &frames::message(&text, &format!("m-{index}")));
                 }
             }
             _ => {}
@@ -222,6 +222,25 @@ impl View {
         }
     }
 
+    /// Sends what the replay still holds, then the commands.
+    fn end_replay(&self) {
+        let replayed = lock(&self.replay).take();
+        if let Some(replayed) = replayed {
+            let updates = replayed.finish();
+            for update in updates
+                .into_iter()
+                .filter_map(|update| self.adapted(&update))
+            {
+                self.update(None, &update);
+            }
+            // Also tells the shim how far the editor is. The stream itself may not be asked here.
+            let last = self.seen.borrow().last;
+            if self.placed {
+                self.update(last, &self.commands());
+            }
+        }
+    }
+
     fn commands(&self) -> Value {
         match &self.thread {
             Some(thread) => thread.commands_update(),
@@ -247,36 +266,24 @@ impl Viewer for View {
                 let shown = !updates.is_empty();
                 let updates = updates.into_iter();
                 for update in updates.filter_map(|update| self.adapted(&update)) {
-                    self.update(None, update);
+                    self.update(None, &update);
                 }
-                if shown {
-                    self.seen
-                        .send_if_modified(|seen| !std::mem::replace(&mut seen.any, true));
-                }
+                self.seen.send_if_modified(|seen| {
+                    seen.last = Some(index);
+                    shown && !std::mem::replace(&mut seen.any, true)
+                });
             }
             _ => {
                 drop(converter);
+                // What was said before comes first, though it is not complete.
+                self.end_replay();
                 self.live(index, way, frame);
             }
         }
     }
 
     fn caught_up(&self) {
-        let replayed = lock(&self.replay).take();
-        if let Some(replayed) = replayed {
-            let updates = replayed.finish();
-            for update in updates
-                .into_iter()
-                .filter_map(|update| self.adapted(&update))
-            {
-                self.update(None, update);
-            }
-            // Also tells the shim how far the editor is. The stream itself may not be asked here.
-            let last = self.seen.borrow().last;
-            if self.placed {
-                self.update(last, self.commands());
-            }
-        }
+        self.end_replay();
         self.seen.send_modify(|seen| {
             seen.any = true;
             seen.caught_up = true;
@@ -287,12 +294,8 @@ impl Viewer for View {
         let Some(editor) = self.editor.upgrade() else {
             return;
         };
-        if let Some(thread) = &self.thread {
-            let primary = thread.primary();
-            if !primary.is_some_and(|primary| Arc::ptr_eq(&primary, &editor)) {
-                return;
-            }
-        }
+        // Every window that shows the session asks: the first answer counts, and the others are
+        // withdrawn. Asked in one only, the question would be lost with that window.
         let withdrawn = CancellationToken::new();
         let before = lock(&self.asked).insert(permission.clone(), withdrawn.clone());
         if before.is_some() {
@@ -318,7 +321,7 @@ impl Viewer for View {
                 Err(_) => None,
             };
             // Who came second is not heard.
-            if let Err(error) = super::pending::answer(&room.ctx, &permission, chosen).await {
+            if let Err(error) = scheduler::answer_permission(&room.ctx, &permission, chosen).await {
                 tracing::debug!(%error, "an editor's answer came too late");
                 lock(&room.answers).remove(&permission);
             }

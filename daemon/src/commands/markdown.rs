@@ -103,7 +103,11 @@ pub(super) fn prose(text: &str, change: impl Fn(&str) -> Option<String>) -> Stri
         };
         let mut pieces: Vec<&str> = line.split('`').collect();
         // The last of an odd number of marks opens nothing.
-        let loose = (pieces.len() % 2 == 0).then(|| pieces.pop()).flatten();
+        let loose = pieces
+            .len()
+            .is_multiple_of(2)
+            .then(|| pieces.pop())
+            .flatten();
         for (index, piece) in pieces.iter().enumerate() {
             match index {
                 0 => out.push_str(&begin_line(&escape_inner(piece))),

@@ -24,7 +24,6 @@ const REQUEST_LIMIT: usize = 4 << 20;
 
 /// The route `/mcp`. Who calls is said by the [`Peer`] of each request; without one there is no
 /// answer.
-#[must_use]
 pub fn service(local: Local) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -230,6 +230,7 @@ fn arguments(tool: &str) -> Value {
         "report_progress" | "record_decision" | "search_history" => json!({ "text": "port" }),
         "tell_session" | "ask_session" => json!({ "session": "7/1", "text": "Hello" }),
         "answer_message" => json!({ "message": MESSAGE, "text": "80" }),
+        "get_session" => json!({ "session": "7/2" }),
         "spawn_session" => json!({ "title": "More", "description": "More of it" }),
         _ => json!({}),
     }

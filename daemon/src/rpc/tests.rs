@@ -447,7 +447,9 @@ async fn a_body_that_is_too_large_is_refused() {
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
     }
     assert_eq!(
-        daemon.ask("/take", &[token.clone()], "four").await,
+        daemon
+            .ask("/take", std::slice::from_ref(&token), "four")
+            .await,
         (200, "4".into())
     );
 }

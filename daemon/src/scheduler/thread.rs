@@ -84,18 +84,19 @@ impl Thread {
         ctx.set_step(&session.id, Some("starting".into()));
         let agent = Agent::start(spec, Arc::<SessionObserver>::clone(&observer)).await?;
         let info = agent.info();
+        let servers: Vec<_> = ctx.mcp_server(&session.id).into_iter().collect();
         let start = match &session.acp_session {
             Some(id) if info.resume || info.load_session => {
-                match agent.reopen_session(id, worktree, Vec::new()).await {
+                match agent.reopen_session(id, worktree, servers.clone()).await {
                     Ok(start) => start,
                     Err(AgentError::Rpc { error, .. }) => {
                         tracing::warn!(session = %session.id, %error, "the agent lost its session; a new one is opened");
-                        agent.new_session(worktree, Vec::new()).await?
+                        agent.new_session(worktree, servers).await?
                     }
                     Err(error) => return Err(error.into()),
                 }
             }
-            _ => agent.new_session(worktree, Vec::new()).await?,
+            _ => agent.new_session(worktree, servers).await?,
         };
         Ok(Self {
             agent,

@@ -6,7 +6,7 @@ use spectask_protocol::{
 use tempfile::TempDir;
 
 use super::{
-    NextPrompt, WorkflowError, planning,
+    NextPrompt, Spawner, WorkflowError, planning,
     review::{self, Approval, DocumentTexts},
     session, task, turn,
 };
@@ -346,6 +346,46 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn agents_spawn_few_and_only_beside_their_own() {
+    let world = World::new(false).await;
+    world.plan(texts()).await.unwrap();
+    world.approve_newest().await.unwrap();
+    for _ in 0..3 {
+        world.schedule().await.unwrap();
+    }
+    let spawn = async |by: u32, limit: u32, agent: Option<&str>| {
+        let session = match world.session(by) {
+            Some(session) => session.id,
+            None => crate::workflow::new_id().unwrap(),
+        };
+        let agent = agent.map(|agent| agent.parse().unwrap());
+        let by = Some(Spawner { session, limit });
+        let (title, text) = ("More".into(), "Do more".into());
+        session::spawn(&world.store, target("1"), title, text, agent, by).await
+    };
+    let refused = |answer: Result<_, WorkflowError>, word: &str| match answer {
+        Err(WorkflowError::Forbidden(text)) => assert!(text.contains(word), "{text}"),
+        other => panic!("{other:?}"),
+    };
+    refused(spawn(1, 0, None).await, "agent_spawn_limit");
+    refused(spawn(1, 2, Some("other")).await, "another agent");
+    refused(spawn(99, 2, None).await, "another SpecTask");
+    let first = spawn(1, 2, Some("example")).await.unwrap();
+    assert_eq!(first.parent, world.session(1).map(|session| session.id));
+    refused(spawn(first.number, 2, None).await, "spawns none");
+    let second = spawn(1, 2, None).await.unwrap();
+    refused(spawn(1, 2, None).await, "agent_spawn_limit");
+    // One that has ended counts no more; a person is not held.
+    let name = SessionRef::from(second.id);
+    task::cancel(&world.store, name).await.unwrap();
+    spawn(1, 2, None).await.unwrap();
+    let (title, text) = ("More".into(), "Do more".into());
+    session::spawn(&world.store, target("1"), title, text, None, None)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

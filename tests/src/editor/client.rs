@@ -77,7 +77,7 @@ pub(super) fn received(shared: &Arc<Shared>, line: &[u8]) {
     match (method, frame.get("id")) {
         ("$/cancel_request", None) => withdraw(shared, &frame["params"]["requestId"]),
         ("" | "session/request_permission", _) | (_, None) => {}
-        (method, Some(id)) => serve(shared, method, id, frame["params"].clone()),
+        (method, Some(id)) => serve(shared, method, id, &frame["params"]),
     }
 }
 
@@ -174,15 +174,15 @@ fn fault(code: i32, message: &str) -> Value {
     json!({"code": code, "message": message})
 }
 
-fn serve(shared: &Arc<Shared>, method: &str, id: &Value, params: Value) {
+fn serve(shared: &Arc<Shared>, method: &str, id: &Value, params: &Value) {
     let path = || PathBuf::from(params["path"].as_str().unwrap_or_default());
     let terminal = || {
-        let found = shared.change(|desk| desk.terminals.get(&params));
+        let found = shared.change(|desk| desk.terminals.get(params));
         found.ok_or_else(|| fault(-32602, "no such terminal"))
     };
     let result = match method {
         "fs/read_text_file" => std::fs::read_to_string(path())
-            .map(|text| json!({"content": part(&text, &params)}))
+            .map(|text| json!({"content": part(&text, params)}))
             .map_err(|error| fault(-32002, &error.to_string())),
         "fs/write_text_file" => {
             let path = path();
@@ -194,7 +194,7 @@ fn serve(shared: &Arc<Shared>, method: &str, id: &Value, params: Value) {
                 .map_err(|error| fault(-32603, &error.to_string()))
         }
         "terminal/create" => shared
-            .change(|desk| desk.terminals.create(&params, Path::new(".")))
+            .change(|desk| desk.terminals.create(params, Path::new(".")))
             .map_err(|error| fault(-32603, &error)),
         "terminal/output" => terminal().map(|terminal| terminal.output()),
         "terminal/kill" => terminal().map(|terminal| {
@@ -202,7 +202,7 @@ fn serve(shared: &Arc<Shared>, method: &str, id: &Value, params: Value) {
             json!({})
         }),
         "terminal/release" => {
-            shared.change(|desk| desk.terminals.release(&params));
+            shared.change(|desk| desk.terminals.release(params));
             Ok(json!({}))
         }
         "terminal/wait_for_exit" => match terminal() {
@@ -376,14 +376,15 @@ impl ZedEditor {
         }
     }
 
-    /// Waits until so many cards are shown in a thread.
+    /// Waits until so many cards are shown in a thread; they come in the order of their tool calls.
     ///
     /// # Panics
     /// When they are not in [`PATIENCE`].
     #[must_use]
     pub fn permissions(&self, session: &str, count: usize) -> Vec<Permission> {
         self.wait("no permission is asked", |desk| {
-            let shown = desk.shown(session);
+            let mut shown = desk.shown(session);
+            shown.sort_by_key(|shown| shown.params["toolCall"]["toolCallId"].to_string());
             (shown.len() >= count).then_some(shown)
         })
     }
@@ -487,14 +488,13 @@ impl ZedEditor {
         mut wanted: impl FnMut(&Thread) -> Option<T>,
     ) -> T {
         let until = Instant::now() + PATIENCE;
-        let found = self.wait_within(PATIENCE + Duration::from_secs(1), what, |desk| {
+        self.wait_within(PATIENCE + Duration::from_secs(1), what, |desk| {
             let thread = desk.threads.get(session)?;
             let found = wanted(thread);
             if found.is_none() && Instant::now() > until {
                 panic!("{what} is not shown: {thread:#?}");
             }
             found
-        });
-        found
+        })
     }
 }

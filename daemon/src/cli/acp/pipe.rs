@@ -31,7 +31,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// A connection that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
 /// So much may wait for an editor that reads slowly before the daemon has to wait.
-const OUTPUT_LIMIT: usize = 4 << 20;
+const OUTPUT_LIMIT: usize = 256 << 10;
 /// So much is handed to the daemon at a time; the rest stays where nothing of it is lost.
 const LINK_LIMIT: usize = 64 << 10;
 /// What the editor wrote last is passed on for so long after it has closed the pipe.

@@ -116,6 +116,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "frames are written in place")]
     fn write(&mut self, frame: Value) {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let method = text(&frame["method"]).unwrap_or_default();
@@ -283,6 +284,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "an operation is run once")]
     fn run(&mut self, op: Op) {
         let serial = self.written.len();
         match op {

@@ -310,8 +310,9 @@ It ends when the editor closes its input. While the daemon is away it waits, and
   { \"command\": \"spectask\", \"args\": [\"example-agent\"] }")]
     ExampleAgent,
     /// Serve MCP on standard streams: tools for agents, slash commands as prompts for editors
-    #[command(after_help = "Example, in the settings of a program that speaks MCP:
-  { \"command\": \"spectask\", \"args\": [\"mcp\"] }
+    #[command(after_help = "Examples:
+  spectask mcp                     # a program that speaks MCP runs this, in the project's folder
+  { \"command\": \"spectask\", \"args\": [\"mcp\"] }     # in its settings
 
 Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
 started when none runs.")]

@@ -188,7 +188,18 @@ pub(in crate::mcp) struct DocumentsInput {
     project: Option<String>,
     /// Only this document: requirements, design or tasks.
     #[serde(default)]
+    #[schemars(with = "DocumentName")]
     document: Option<DocumentKind>,
+}
+
+/// The names alone, as a plain enumeration.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code, reason = "only its schema is used")]
+enum DocumentName {
+    Requirements,
+    Design,
+    Tasks,
 }
 
 /// The documents of a SpecTask.

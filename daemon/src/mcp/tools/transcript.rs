@@ -66,11 +66,8 @@ async fn read(
 async fn end(caller: &Caller, session: &SessionRef) -> Result<u64, Failure> {
     // There is an entry at or after `low`; there is none at or after `high`.
     let (mut low, mut high) = (0, u64::from(FRAMES));
-    loop {
-        match read(caller, session, high, 1).await?.first() {
-            Some(entry) => (low, high) = (entry.index, entry.index.saturating_mul(2).max(high * 2)),
-            None => break,
-        }
+    while let Some(entry) = read(caller, session, high, 1).await?.first() {
+        (low, high) = (entry.index, entry.index.saturating_mul(2));
     }
     while high - low > u64::from(FRAMES) / 2 {
         let middle = low + (high - low) / 2;

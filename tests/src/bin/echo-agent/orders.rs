@@ -81,7 +81,7 @@ pub(crate) fn turn(
     };
     let at = turn.number - 1;
     agent.memory.change(session, |kept| {
-        kept["turns"][at]["reply"] = json!(turn.reply)
+        kept["turns"][at]["reply"] = json!(turn.reply);
     });
     Ok(json!({"stopReason": stop}))
 }
