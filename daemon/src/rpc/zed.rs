@@ -297,3 +297,6 @@ fn root_of(read: &Read<'_>, row: &SessionRow) -> Result<Option<String>, Workflow
     };
     Ok(read.project(&project)?.map(|project| project.root))
 }
+
+#[cfg(test)]
+mod tests;
