@@ -37,6 +37,12 @@ use crate::{
 /// What every driver and face shares. Cheap to clone.
 pub type Shared = Arc<Context>;
 
+/// Redactors that are kept, for as many environments.
+const REDACTORS: usize = 8;
+
+/// Names and values of variables.
+type Secrets = Vec<(String, String)>;
+
 /// A question to a person.
 enum Ask {
     Waits(oneshot::Sender<PermissionAnswer>),
@@ -59,6 +65,8 @@ pub struct Context {
     /// Wakes the scheduler without an event.
     pub wake: Notify,
     redaction_key: [u8; 32],
+    /// The redactors used last, the newest at the end.
+    redactors: Mutex<Vec<(Secrets, Redactor)>>,
     draining: AtomicBool,
     steps: Mutex<HashMap<WorkSessionId, String>>,
     asks: Mutex<HashMap<PermissionId, Ask>>,
@@ -93,6 +101,7 @@ impl Context {
             prompts,
             wake: Notify::new(),
             redaction_key,
+            redactors: Mutex::default(),
             draining: AtomicBool::new(false),
             steps: Mutex::default(),
             asks: Mutex::default(),
@@ -112,11 +121,25 @@ impl Context {
     /// A redactor that also knows the secret-looking values of an environment.
     #[must_use]
     pub fn redactor(&self, environment: &Environment) -> Redactor {
-        let secrets = environment
+        let secrets: Secrets = environment
             .iter()
             .filter(|(name, _)| redact::is_secret_name(name))
-            .map(|(name, value)| (name.clone(), value.clone()));
-        Redactor::with_key(self.redaction_key, secrets)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let mut known = lock(&self.redactors);
+        // Each holds an automaton of some 300 KB; sessions of one environment share it.
+        if let Some(at) = known.iter().position(|(of, _)| *of == secrets) {
+            let found = known.remove(at);
+            let redactor = found.1.clone();
+            known.push(found);
+            return redactor;
+        }
+        let redactor = Redactor::with_key(self.redaction_key, secrets.iter().cloned());
+        if known.len() >= REDACTORS {
+            known.remove(0);
+        }
+        known.push((secrets, redactor.clone()));
+        redactor
     }
 
     /// Agents that are configured or were found, the configured first.
