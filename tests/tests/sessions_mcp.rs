@@ -7,10 +7,11 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 use spectask_tests::editor::{PATIENCE, ZedEditor};
+use spectask_tests::env::kill;
 use spectask_tests::{SampleRepo, TestEnv, agents, processes, spectask_bin};
 
 use crate::common::{expect, list, show};
-use crate::threads_common::Place;
+use crate::threads_common::{Place, eventually};
 
 /// What an HTTP connection to the daemon is made of.
 trait Stream: Read + Write {}
@@ -80,6 +81,14 @@ fn report(editor: &ZedEditor, thread: &str, server: &str, text: &str) -> String 
     prompt
 }
 
+/// Prompts until a turn ends by itself: one that begins in the moment an agent dies is interrupted.
+fn settle(editor: &ZedEditor, thread: &str) {
+    eventually("a turn ends", || {
+        let answer = editor.prompt(thread, "Are you there?").unwrap();
+        (answer["stopReason"] == "end_turn").then_some(())
+    });
+}
+
 #[test]
 fn a_tool_call_comes_from_the_session_that_made_it_though_one_process_serves_two() {
     let env = TestEnv::new();
@@ -133,6 +142,20 @@ fn a_tool_call_comes_from_the_session_that_made_it_though_one_process_serves_two
         .collect();
     assert_eq!(ids.len(), 2, "{sessions:#}");
     assert!(ids.contains(&&json!(first)) && ids.contains(&&json!(second)));
+
+    // After the process has died both go on in a new one, where the second is the first to be opened.
+    assert!(kill(served[0]));
+    settle(&editor, &second);
+    settle(&editor, &first);
+    let other = format!("spectask-{}", &first[first.len() - 8..]);
+    for (thread, server, text) in [(&second, "spectask", "Later"), (&first, &other, "Last")] {
+        let prompt = report(&editor, thread, server, text);
+        assert_eq!(editor.answer(&prompt).unwrap()["stopReason"], "end_turn");
+        assert_eq!(
+            reports(&env).last(),
+            Some(&(thread.clone(), text.to_owned()))
+        );
+    }
     assert_eq!(editor.faults(), Vec::<String>::new());
 }
 
@@ -224,7 +247,7 @@ fn a_server_of_the_editors_with_our_name_gives_way_and_others_stay_as_they_are()
 
     // The same holds when the agent's session is opened again.
     place.kill_agent();
-    editor.prompt(&threads[0], "recall").unwrap();
+    settle(&editor, &threads[0]);
     let again = place.asked("session/resume");
     assert_eq!(again.len(), 1, "{again:#?}");
     assert_eq!(
