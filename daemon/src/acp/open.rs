@@ -19,6 +19,8 @@ use crate::{
 
 /// The name of the MCP server that every session gets.
 const SERVER: &str = "spectask";
+/// The error code by which an agent asks for a login.
+const AUTH_REQUIRED: i64 = -32000;
 
 /// The agent's session behind a thread.
 pub(super) struct Open {
@@ -96,14 +98,64 @@ pub(super) async fn create(
     params: &Value,
     cancel: &CancellationToken,
 ) -> Result<Value, RpcError> {
-    let cwd = thread.row().cwd;
-    let (session, answer) = process
-        .agent
-        .relay_new("session/new", params, Path::new(&cwd), cancel)
-        .await
-        .map_err(relayed)?;
+    let (session, answer) = make(thread, process, "session/new", params, cancel).await?;
     adopt(room, thread, process, session, &answer).await;
     Ok(answer)
+}
+
+/// Has the agent make a session for a thread. Returns its id and the agent's answer.
+pub(super) async fn make(
+    thread: &Thread,
+    process: &Process,
+    method: &str,
+    params: &Value,
+    cancel: &CancellationToken,
+) -> Result<(String, Value), RpcError> {
+    let cwd = thread.row().cwd;
+    let ask = async |params: &Value| {
+        let made = process
+            .agent
+            .relay_new(method, params, Path::new(&cwd), cancel);
+        made.await
+    };
+    let made = ask(params).await;
+    let again = || renamed(thread, params).filter(|_| !cancel.is_cancelled());
+    second_try(made, again, ask).await.map_err(relayed)
+}
+
+/// Some agents keep the MCP servers of all their sessions in one place, and refuse a second one of the
+/// same name with other settings; ours differ in their tokens. What was refused is asked for once more,
+/// with our server under a name of the thread's own. When that is refused too, the first answer counts.
+async fn second_try<T>(
+    first: Result<T, RelayError>,
+    again: impl FnOnce() -> Option<Value>,
+    ask: impl AsyncFnOnce(&Value) -> Result<T, RelayError>,
+) -> Result<T, RelayError> {
+    let error = match first {
+        Err(RelayError::Rpc(error)) if error.code != AUTH_REQUIRED => error,
+        decided => return decided,
+    };
+    let Some(params) = again() else {
+        return Err(RelayError::Rpc(error));
+    };
+    match ask(&params).await {
+        Err(RelayError::Rpc(_)) => Err(RelayError::Rpc(error)),
+        second => second,
+    }
+}
+
+/// The same parameters with our server under a name of the thread's own; none when it is not there.
+fn renamed(thread: &Thread, params: &Value) -> Option<Value> {
+    let mut params = params.clone();
+    let servers = params.get_mut("mcpServers")?.as_array_mut()?;
+    let own = servers
+        .iter_mut()
+        .find(|server| server.get("name").is_some_and(|name| name == SERVER))?;
+    // The end of an id is random.
+    let id = thread.id.as_str();
+    let end = id.get(id.len().checked_sub(8)?..)?;
+    own["name"] = format!("{SERVER}-{end}").into();
+    Some(params)
 }
 
 /// Ties a thread to a session that the agent has just opened.
@@ -143,10 +195,17 @@ async fn reopen(
     let params = parameters(room, thread, Some(session));
     let cwd = thread.row().cwd;
     process.relay.bind(session, thread, true);
-    let answer = process
-        .agent
-        .relay_reopen(method, session, &params, Path::new(&cwd))
-        .await;
+    let ask = async |params: &Value| {
+        let opened = process
+            .agent
+            .relay_reopen(method, session, params, Path::new(&cwd));
+        opened.await
+    };
+    let answer = ask(&params).await;
+    // Alone in its process, it was refused for a reason of its own: the agent has lost it.
+    let shared = process.relay.serves_another(&thread.id);
+    let again = || renamed(thread, &params).filter(|_| shared);
+    let answer = second_try(answer, again, ask).await;
     process.relay.loaded(session);
     match answer {
         Ok(answer) => {
@@ -161,7 +220,7 @@ async fn reopen(
                 .await;
             Ok(true)
         }
-        Err(RelayError::Rpc(error)) if error.code != -32000 => {
+        Err(RelayError::Rpc(error)) if error.code != AUTH_REQUIRED => {
             process.relay.unbind(session);
             tracing::info!(%error, thread = %thread.id, "the agent lost a session; it gets a new one");
             Ok(false)

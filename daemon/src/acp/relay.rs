@@ -88,6 +88,12 @@ impl Relay {
         sessions.loading.remove(session);
     }
 
+    /// Whether it has a session of another thread.
+    pub(super) fn serves_another(&self, thread: &WorkSessionId) -> bool {
+        let sessions = lock(&self.sessions);
+        sessions.threads.values().any(|other| other.id != *thread)
+    }
+
     /// Whether an editor shows one of its threads.
     pub(super) fn is_in_use(&self) -> bool {
         let sessions = lock(&self.sessions);

@@ -79,18 +79,20 @@ pub(super) async fn fork(
     let opened = open::open(editor, &from).await?;
     let row = from.row();
     let cwd = folder(&params).unwrap_or_else(|_| row.cwd.clone());
-    let thread = draft(editor, row.agent, cwd.clone(), Some(row.entry)).await?;
+    let thread = draft(editor, row.agent, cwd, Some(row.entry)).await?;
     thread.set_setup(&params);
     let mut asked = open::parameters(&editor.room, &thread, Some(&opened.session));
     if let Some(meta) = params.get("_meta") {
         asked["_meta"] = meta.clone();
     }
-    let forked = opened
-        .process
-        .agent
-        .relay_new("session/fork", &asked, Path::new(&cwd), &call.cancel)
-        .await;
-    let (session, answer) = forked.map_err(open::relayed)?;
+    let forked = open::make(
+        &thread,
+        &opened.process,
+        "session/fork",
+        &asked,
+        &call.cancel,
+    );
+    let (session, answer) = forked.await?;
     open::adopt(&editor.room, &thread, &opened.process, session, &answer).await;
     begin(editor, &thread);
     Ok(frames::for_session(answer, thread.id.as_str()))
