@@ -246,12 +246,32 @@ pub(crate) fn marks(turn: usize, pieces: usize) -> Vec<String> {
     numbered.chain([format!("t{turn}-end")]).collect()
 }
 
+/// As text with the members of objects by name: whether JSON values keep their order depends on what
+/// else is built with them.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<String> = map
+                .iter()
+                .map(|(name, value)| format!("{name:?}:{}", canonical(value)))
+                .collect();
+            members.sort();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The same frames in the same order; else the first that differs. Requests are served side by
 /// side, so several that were made at once may come in any order.
 pub(crate) fn assert_same(got: &[Value], wanted: &[Value]) {
     let sides = [got, wanted].map(|frames| {
         let requests = frames.iter().filter(|frame| frame.get("id").is_some());
-        let mut requests: Vec<String> = requests.map(Value::to_string).collect();
+        let mut requests: Vec<String> = requests.map(canonical).collect();
         requests.sort();
         let rest = frames.iter().filter(|frame| frame.get("id").is_none());
         (requests, rest.cloned().collect::<Vec<_>>())
