@@ -7,7 +7,7 @@ use spectask_protocol::{SessionPhase, SpecTaskStatus, SpecTaskView, WorkSessionI
 use super::{
     editor::{Call, Editor},
     frames, history,
-    view::Show,
+    view::{Show, View},
 };
 use crate::{agents::RpcError, store::StoreError};
 
@@ -22,6 +22,8 @@ pub(super) async fn follow(
     let store = &editor.room.ctx.store;
     let mut committed = store.committed();
     let mut view = None;
+    // Planning takes the place of what the thread shows.
+    let before = editor.view(id).map(|view| (view.next_index(), view));
     let stopped = loop {
         committed.mark_unchanged();
         let state = store.read(|read| {
@@ -59,6 +61,9 @@ pub(super) async fn follow(
         // The newest words are in the stream before the state changes.
         view.caught_up().await;
         editor.end_view(id, &view);
+        if let Some((next, before)) = before {
+            View::again(editor, &before, next);
+        }
     }
     Ok(stopped)
 }

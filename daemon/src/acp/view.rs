@@ -106,6 +106,18 @@ impl View {
         Some(view)
     }
 
+    /// Shows the stream of a view that another one took the place of, from an entry on.
+    pub(super) fn again(editor: &Arc<Editor>, before: &Self, next: u64) {
+        let thread = before.thread.clone();
+        let show = Show::After(next.checked_sub(1));
+        Self::attach(editor, &before.id, &before.stream, thread, show);
+    }
+
+    /// The index that the stream's next entry gets.
+    pub(super) fn next_index(&self) -> u64 {
+        self.stream.next_index()
+    }
+
     /// Shows nothing more.
     pub(super) fn end(&self) {
         if let Some(viewer) = self.viewer.get() {
