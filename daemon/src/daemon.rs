@@ -174,11 +174,11 @@ fn log_to(paths: &Paths, filter: &str) -> Result<(), DaemonError> {
     if fs::metadata(&path).is_ok_and(|about| about.len() > LOG_LIMIT) {
         fs::rename(&path, path.with_extension("log.1")).map_err(failed)?;
     }
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(failed)?;
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -19,6 +19,8 @@ use crate::{
 
 /// The name of the MCP server that every session gets.
 const SERVER: &str = "spectask";
+/// The variable that holds a session's token.
+const TOKEN: &str = "SPECTASK_SESSION_TOKEN";
 /// The error code by which an agent asks for a login.
 const AUTH_REQUIRED: i64 = -32000;
 
@@ -120,7 +122,9 @@ pub(super) async fn make(
     };
     let made = ask(params).await;
     let again = || renamed(thread, params).filter(|_| !cancel.is_cancelled());
-    second_try(made, again, ask).await.map_err(relayed)
+    second_try(made, again, ask)
+        .await
+        .map_err(|error| without_token(params, relayed(error)))
 }
 
 /// Some agents keep the MCP servers of all their sessions in one place, and refuse a second one of the
@@ -142,6 +146,25 @@ async fn second_try<T>(
         Err(RelayError::Rpc(_)) => Err(RelayError::Rpc(error)),
         second => second,
     }
+}
+
+/// An agent's error without our token: some repeat in it what they were asked.
+fn without_token(params: &Value, error: RpcError) -> RpcError {
+    let servers = params.get("mcpServers").and_then(Value::as_array);
+    let tokens = servers
+        .into_iter()
+        .flatten()
+        .filter_map(|server| server.get("env")?.as_array())
+        .flatten()
+        .filter(|variable| variable.get("name").is_some_and(|name| name == TOKEN))
+        .filter_map(|variable| variable.get("value")?.as_str());
+    let Ok(mut text) = serde_json::to_string(&error) else {
+        return error;
+    };
+    for token in tokens {
+        text = text.replace(token, "\u{ab}token\u{bb}");
+    }
+    serde_json::from_str(&text).unwrap_or(error)
 }
 
 /// The same parameters with our server under a name of the thread's own; none when it is not there.
@@ -222,12 +245,12 @@ async fn reopen(
         }
         Err(RelayError::Rpc(error)) if error.code != AUTH_REQUIRED => {
             process.relay.unbind(session);
-            tracing::info!(%error, thread = %thread.id, "the agent lost a session; it gets a new one");
+            tracing::info!(code = error.code, thread = %thread.id, "the agent lost a session; it gets a new one");
             Ok(false)
         }
         Err(error) => {
             process.relay.unbind(session);
-            Err(relayed(error))
+            Err(without_token(&params, relayed(error)))
         }
     }
 }

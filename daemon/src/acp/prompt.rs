@@ -50,10 +50,37 @@ pub(super) async fn prompt(
             }
         }
     }
+    let mistyped = mistyped(&params).filter(|name| !offers(&shown, name));
+    if let Some(name) = mistyped.filter(|_| editor.peer().role == Role::Person) {
+        slash::unknown(editor, &shown, &name);
+        return Ok(json!({ "stopReason": "end_turn" }));
+    }
     match shown {
         Shown::Thread(thread) => turn(editor, call, &thread, params).await,
         Shown::Session { id, row } => steer::prompt(editor, call, &id, &row, &params).await,
     }
+}
+
+/// Whether the agent of a thread has a command of that name, with its slash.
+fn offers(shown: &Shown, name: &str) -> bool {
+    let Shown::Thread(thread) = shown else {
+        return false;
+    };
+    let own = thread.remembered("commands");
+    let own = own.as_ref().and_then(Value::as_array);
+    let mut names = own
+        .into_iter()
+        .flatten()
+        .filter_map(|command| command.get("name")?.as_str());
+    names.any(|own| name.strip_prefix('/') == Some(own))
+}
+
+/// The name of a command that looks like one of ours and is none.
+fn mistyped(params: &Value) -> Option<String> {
+    let text = params.pointer("/prompt/0/text")?.as_str()?;
+    let name = text.split_whitespace().next()?;
+    let ours = name.to_ascii_lowercase().starts_with("/spec-");
+    (ours && name.len() < 40 && commands::parse(text).is_none()).then(|| name.to_owned())
 }
 
 pub(super) fn stopped() -> Value {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use spectask_protocol::{SpecTaskView, TaskRef, WorkSessionId, WorkSessionView};
+use spectask_protocol::{
+    AgentName, SpecTaskView, TaskRef, WorkSessionId, WorkSessionView, shim::Entry,
+};
 
 use super::{
     editor::{Call, Editor},
@@ -55,6 +57,7 @@ pub(super) async fn run(
             .unwrap_or_else(|| editor.cwd.display().to_string()),
         session: Some(place.session.clone()),
         task: place.task.clone(),
+        agent: place.agent.clone(),
         environment: editor.environment.clone(),
     };
     let client = invocation.client.clone();
@@ -89,6 +92,13 @@ pub(super) async fn run(
     Ok(Done::Answered(end()))
 }
 
+/// Says that there is no such command.
+pub(super) fn unknown(editor: &Editor, shown: &Shown, name: &str) {
+    let name: String = name.chars().filter(|c| *c != '`').collect();
+    let text = format!("There is no command `{name}`. `/spec-help` lists those that there are.");
+    Place::of(editor, shown).say(editor, &text);
+}
+
 fn end() -> Value {
     json!({ "stopReason": "end_turn" })
 }
@@ -102,6 +112,7 @@ struct Place {
     thread: Option<Arc<Thread>>,
     cwd: Option<String>,
     task: Option<TaskRef>,
+    agent: Option<AgentName>,
 }
 
 impl Place {
@@ -116,6 +127,8 @@ impl Place {
                     thread: Some(Arc::clone(thread)),
                     cwd: Some(row.cwd),
                     task: row.task.map(TaskRef::from),
+                    // That of a bare command has no profile that another session could use.
+                    agent: Some(row.agent).filter(|_| !matches!(row.entry, Entry::Command { .. })),
                 }
             }
             Shown::Session { id, row } => Self {
@@ -124,6 +137,7 @@ impl Place {
                 thread: None,
                 cwd: project_of(&editor.room, row.task.as_ref()),
                 task: row.task.clone().map(TaskRef::from),
+                agent: Some(row.agent.clone()),
             },
         }
     }

@@ -202,7 +202,7 @@ pub(super) fn open_behind(editor: &Arc<Editor>, thread: &Arc<Thread>) {
         match open::open(&editor, &thread).await {
             Ok(_) => thread.show(super::settings::options_update(&thread)),
             Err(error) => {
-                tracing::info!(%error, thread = %thread.id, "the agent of a draft did not open");
+                tracing::info!(code = error.code, thread = %thread.id, "the agent of a draft did not open");
             }
         }
     });

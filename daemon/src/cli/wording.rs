@@ -1,8 +1,8 @@
 //! The states in words and tones that people read.
 
 use spectask_protocol::{
-    ImplementationTaskStatus, SessionStage, SessionStatus, SpecTaskStatus, SpecTaskView, WaitKind,
-    WorkSessionView,
+    ImplementationTaskStatus, SessionMethod, SessionStage, SessionStatus, SpecTaskStatus,
+    SpecTaskView, TurnStatus, WaitKind, WorkSessionView,
 };
 
 use super::sheet::Tone;
@@ -54,7 +54,7 @@ pub(super) const fn mark(session: &WorkSessionView) -> (Tone, &'static str) {
 }
 
 /// A session's state in a word or two.
-pub(super) const fn session_state(session: &WorkSessionView) -> (Tone, &'static str) {
+pub(super) fn session_state(session: &WorkSessionView) -> (Tone, &'static str) {
     if let Some(waiting) = &session.waiting
         && !session.status.is_final()
     {
@@ -62,6 +62,7 @@ pub(super) const fn session_state(session: &WorkSessionView) -> (Tone, &'static 
     }
     match session.status {
         SessionStatus::Pending => (Tone::Faint, "pending"),
+        SessionStatus::Active if is_idle(session) => (Tone::Faint, "open"),
         SessionStatus::Active => (Tone::Busy, stage(session.stage)),
         SessionStatus::Blocked => (Tone::Warn, "blocked"),
         SessionStatus::Waiting => (Tone::Warn, "waiting"),
@@ -72,6 +73,17 @@ pub(super) const fn session_state(session: &WorkSessionView) -> (Tone, &'static 
         },
         SessionStatus::Failed => (Tone::Bad, "failed"),
         SessionStatus::Cancelled => (Tone::Faint, "cancelled"),
+    }
+}
+
+/// Whether a thread of a person waits for the person's next prompt.
+fn is_idle(session: &WorkSessionView) -> bool {
+    if !matches!(session.method, SessionMethod::AdHoc) {
+        return false;
+    }
+    match session.turns.last() {
+        Some(turn) => !matches!(turn.status, TurnStatus::Running),
+        None => true,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spectask_protocol::{
-    Client, DynTransport, Environment, Failure, SpecTaskView, TaskRef, WorkSessionId,
+    AgentName, Client, DynTransport, Environment, Failure, SpecTaskView, TaskRef, WorkSessionId,
     WorkSessionView,
 };
 
@@ -27,6 +27,8 @@ pub struct Invocation {
     pub session: Option<WorkSessionId>,
     /// The SpecTask that the thread is bound to or that is selected.
     pub task: Option<TaskRef>,
+    /// The agent of the thread, which also plans what is asked for there.
+    pub agent: Option<AgentName>,
     /// The person's environment, handed to agents that the command starts.
     pub environment: Environment,
 }

@@ -353,6 +353,7 @@ impl Person {
             cwd: SHOP.to_owned(),
             session: None,
             task: None,
+            agent: None,
             environment: [("KEY".to_owned(), "value".to_owned())].into(),
         };
         Self { fake, invocation }

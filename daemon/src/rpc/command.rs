@@ -51,6 +51,7 @@ pub(super) async fn run(
         cwd: params.cwd,
         session,
         task,
+        agent: None,
         environment: params.environment,
     };
     let reply = commands::run(invocation, command, args).await?;

@@ -67,6 +67,9 @@ impl Thread {
         let redactor = {
             let mut all = environment.clone();
             all.extend(profile.set.clone());
+            // It is in the parameters by which the agent's session is opened.
+            let token = ctx.live.tokens().issue(&session.id);
+            all.insert("SPECTASK_SESSION_TOKEN".into(), token);
             ctx.redactor(&all)
         };
         let data_dir = ctx.paths.data_dir.display().to_string();
