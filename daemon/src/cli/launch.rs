@@ -32,9 +32,11 @@ pub(super) async fn daemon(paths: &Paths) -> Result<(), CliError> {
     let program = env::current_exe().map_err(io("find", "this program"))?;
     make_private(paths)?;
     let log_path = paths.log_file();
-    let mut log = OpenOptions::new()
-        .create(true)
-        .append(true)
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut log = options
         .open(&log_path)
         .map_err(io("write", log_path.display()))?;
     let mark = log.seek(SeekFrom::End(0)).unwrap_or(0);
