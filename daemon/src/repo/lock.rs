@@ -1,7 +1,9 @@
 //! One writer per worktree, across crashes.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,15 @@ use super::{RepoError, Result};
 
 /// As long as one git command may take that another process started.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// The lock of a repository's list of worktrees, by its common directory: held shared while one is
+/// added, alone while one is removed. Git removes the folder of the list with the last worktree in
+/// it, under the feet of a command that is about to add the next.
+pub(super) fn list_of(common_dir: &Path) -> Arc<RwLock<()>> {
+    static LISTS: Mutex<BTreeMap<PathBuf, Arc<RwLock<()>>>> = Mutex::new(BTreeMap::new());
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(lists.entry(common_dir.to_owned()).or_default())
+}
 
 /// Holds off other writers of the same worktree, in this process and in others.
 ///

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::admin::{Entry, join_pointer, resolved};
 use super::error::io;
 use super::git::{Git, LOCK_PATIENCE};
-use super::lock::WorktreeLock;
+use super::lock::{WorktreeLock, list_of};
 use super::names::branch_ref;
 use super::repository::{canonical, head, open};
 use super::{RepoError, Repository, Result};
@@ -387,12 +388,16 @@ impl Repository {
             }
             WorktreeAt::Branch { name, .. } => git.args(["-b", name, "--"]).arg(path).arg(commit),
         };
+        let list = list_of(self.common_dir());
+        let _shared = list.read().unwrap_or_else(PoisonError::into_inner);
         git.run().map(drop)
     }
 
     /// Makes git forget a worktree and removes its folder; the caller has seen to its changes.
     fn forget(&self, lock: &WorktreeLock, entry: &Entry) -> Result<()> {
         let subject = entry.path.display().to_string();
+        let list = list_of(self.common_dir());
+        let _alone = list.write().unwrap_or_else(PoisonError::into_inner);
         let removed = Git::write(
             &self.environment,
             self.root(),

@@ -836,3 +836,30 @@ fn filters_and_a_configured_folder_of_hooks_are_honoured() {
         (Some("7-x"), Some("yes"))
     );
 }
+
+/// Git removes the folder of the list of worktrees with the last one in it.
+#[test]
+fn one_may_be_added_while_the_last_one_is_removed() {
+    let fixture = Fixture::new();
+    let at = branch(&fixture, "main");
+    let WorktreeAt::Branch { start, .. } = at else {
+        panic!("{at:?}");
+    };
+    std::thread::scope(|scope| {
+        for name in ["one", "two"] {
+            let (repository, start) = (fixture.repository(), start.clone());
+            let path = fixture
+                .repo_dir()
+                .with_file_name(format!("worktree-{name}"));
+            scope.spawn(move || {
+                for _ in 0..15 {
+                    let commit = start.clone();
+                    let at = WorktreeAt::Detached { commit };
+                    repository.add_worktree(&path, &at).unwrap();
+                    repository.remove_worktree(&path, None, &[]).unwrap();
+                }
+            });
+        }
+    });
+    fixture.repository().fsck().unwrap();
+}
