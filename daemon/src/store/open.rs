@@ -18,6 +18,9 @@ use super::{
 pub(super) const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("schema_2.sql")).foreign_key_check(),
+    M::up(include_str!("schema_3.sql")),
+    M::up(include_str!("schema_4.sql")),
+    M::up(include_str!("schema_5.sql")),
 ];
 
 /// Read-only connections that are kept open between queries.

@@ -1,0 +1,1 @@
+-- Zed's own threads, seen in its database and not recorded.

@@ -1,0 +1,1 @@
+-- What the recorder wrote to git.
