@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &str)] = &[
 /// Rooms that know less than their floor would let them: room, all that it may import.
 const NARROW: &[(&str, &[&str])] = &[
     ("paths", &[]),
+    ("zed_paths", &[]),
     ("redact", &[]),
     ("spec", &["redact"]),
     ("store", &[]),
@@ -29,7 +30,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("commands", &[]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
-    ("cli", &["paths", "spec"]),
+    ("cli", &["paths", "zed_paths", "spec"]),
 ];
 
 /// Single files that may import more than their room.
