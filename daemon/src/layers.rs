@@ -28,6 +28,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("agents", &[]),
     ("live", &["store", "redact"]),
     ("commands", &[]),
+    ("zed", &["zed_paths", "redact", "store"]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
     ("cli", &["paths", "zed_paths", "spec"]),

@@ -17,9 +17,10 @@ pub mod agents;
 pub mod config;
 // Floor 5: what happens now: streams of sessions, who watches them.
 pub mod live;
-// Floor 6: drivers; slash commands, which see only the protocol.
+// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent.
 pub mod commands;
 pub mod scheduler;
+pub mod zed;
 // Floor 7: JSON-RPC; the agent that ships with the product.
 pub mod example_agent;
 pub mod rpc;
