@@ -1,4 +1,4 @@
-//! `spectask zed`: attached editors and their threads.
+//! `spectask zed`: attached editors and their threads; Zed set up, opened and checked.
 
 use jiff::{SignedDuration, Timestamp};
 use spectask_protocol::{
@@ -6,6 +6,9 @@ use spectask_protocol::{
     ZedParams,
     method::{ThreadListAll, ZedDetach, ZedListAll, ZedThreads},
 };
+
+mod file;
+mod settings;
 
 use super::{
     args::{ZedArgs, ZedCommand},
