@@ -27,6 +27,8 @@ pub(super) const SERVERS: &str = "context_servers";
 pub(super) const OWN: &str = "SpecTask";
 /// How the entries of single agents end.
 const SUFFIX: &str = " via SpecTask";
+/// What is SpecTask's in its entries; the rest is the person's.
+const FIELDS: [&str; 3] = ["type", "command", "args"];
 const BOM: char = '\u{feff}';
 
 /// Why settings are not touched.
@@ -78,10 +80,11 @@ impl Entry {
     }
 
     fn fields(&self) -> [(&'static str, Value); 3] {
+        let [kind, command, args] = FIELDS;
         [
-            ("type", json!("custom")),
-            ("command", json!(self.command)),
-            ("args", json!(self.args)),
+            (kind, json!("custom")),
+            (command, json!(self.command)),
+            (args, json!(self.args)),
         ]
     }
 }
@@ -341,6 +344,27 @@ impl<'a> Parsed<'a> {
         }
     }
 
+    /// Whether everything that entries touch is there once at most.
+    fn check(&self) -> Result<(), SettingsError> {
+        if let Some(agents) = self.list(AGENTS)? {
+            let ours = |property: &&ObjectProp<'_>| {
+                is_own_name(property.name.as_str()) || own_entry(property).is_some()
+            };
+            for property in agents.properties.iter().filter(ours) {
+                self.member(agents, property.name.as_str())?;
+                if let Some(entry) = property.value.as_object() {
+                    for name in FIELDS {
+                        self.member(entry, name)?;
+                    }
+                }
+            }
+        }
+        if let Some(servers) = self.list(SERVERS)? {
+            self.member(servers, EXTENSION)?;
+        }
+        Ok(())
+    }
+
     /// How the text ends its lines.
     fn newline(&self) -> &'static str {
         if self.text.contains("\r\n") {
@@ -532,9 +556,12 @@ struct Edit {
 impl Edit {
     fn new(text: &str) -> Result<Self, SettingsError> {
         let (bom, body) = split(text);
+        let parsed = Parsed::new(body)?;
+        // Later the places would be those of a text that nobody has seen.
+        parsed.check()?;
         Ok(Self {
             bom: bom.to_owned(),
-            before: Parsed::new(body)?.value()?,
+            before: parsed.value()?,
             body: body.to_owned(),
             changes: Vec::new(),
         })
@@ -767,7 +794,7 @@ impl Edit {
             let rest = |value: &Value| {
                 let mut entry = value[change.list][&change.key].clone();
                 if let Some(entry) = entry.as_object_mut() {
-                    entry.retain(|name, _| !["type", "command", "args"].contains(&name.as_str()));
+                    entry.retain(|name, _| !FIELDS.contains(&name.as_str()));
                 }
                 entry
             };

@@ -504,7 +504,7 @@ proptest! {
         prop_assert_eq!(value(&merged.text), expected);
         let gone = remove(&merged.text).unwrap().text;
         let empty = |list: &str| value(&text).get(list).is_none_or(|list| *list == json!({}));
-        let root_empty = value(&text).as_object().is_some_and(serde_json::Map::is_empty);
+        let root_empty = value(&text).as_object().is_some_and(Map::is_empty);
         let there = |list: &str| value(&text).get(list).is_some();
         // Where an empty object was, another layout may come back.
         if !root_empty && [AGENTS, SERVERS].iter().all(|list| !(there(list) && empty(list))) {
