@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &str)] = &[
 /// Rooms that know less than their floor would let them: room, all that it may import.
 const NARROW: &[(&str, &[&str])] = &[
     ("paths", &[]),
+    ("zed_paths", &[]),
     ("redact", &[]),
     ("spec", &["redact"]),
     ("store", &[]),
@@ -29,13 +30,15 @@ const NARROW: &[(&str, &[&str])] = &[
     ("commands", &[]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
-    ("cli", &["paths", "spec"]),
+    ("cli", &["paths", "zed_paths", "spec"]),
 ];
 
 /// Single files that may import more than their room.
 const WIDER: &[(&str, &str)] = &[
     // Merging and pushing happen in the process that the person started.
     ("cli/finish.rs", "repo"),
+    // Shows the change of a file as everything else that is compared.
+    ("cli/zed/setup.rs", "repo"),
     // Entry points.
     ("cli/mcp.rs", "mcp"),
     ("cli/mod.rs", "example_agent"),

@@ -1,8 +1,9 @@
 //! The SpecTask daemon and its command line, in rooms. A room imports only rooms of a lower floor;
 //! `ARCHITECTURE.md` shows the map and a test holds it.
 
-// Floor 0: where everything lives.
+// Floor 0: where everything lives, Zed's files too.
 pub mod paths;
+pub mod zed_paths;
 // Floor 1: secrets out of text.
 pub mod redact;
 // Floor 2: the documents; SQLite; git.

@@ -35,3 +35,5 @@ mod shim;
 mod threads;
 #[cfg(unix)]
 mod threads_common;
+#[cfg(unix)]
+mod zed_setup;

@@ -32,6 +32,7 @@ use crate::{
     repo::{RepoError, Repository},
     store::{ProjectRow, SessionRow, Store, StoreError, TaskRow},
     workflow::WorkflowError,
+    zed_paths,
 };
 
 /// What every driver and face shares. Cheap to clone.
@@ -148,8 +149,8 @@ impl Context {
         let path = environment.get("PATH").map(std::ffi::OsString::from);
         let found = agents::discover(
             path.as_deref(),
-            &agents::zed_settings_files(),
-            &agents::zed_data_folders(),
+            &zed_paths::settings_files(),
+            &zed_paths::data_folders(),
         );
         let configured = config.agents.values().map(|profile| {
             let program = profile
