@@ -36,4 +36,6 @@ mod threads;
 #[cfg(unix)]
 mod threads_common;
 #[cfg(unix)]
+mod zed_setup;
+#[cfg(unix)]
 mod zed_threads;

@@ -80,7 +80,9 @@ fn until(env: &TestEnv, cwd: &Path, args: &[&str], wanted: impl Fn(&Value) -> bo
 #[test]
 fn threads_of_zeds_own_agent_are_seen_and_not_recorded() {
     let env = example_env();
-    let repo = SampleRepo::new(&env);
+    let repo = SampleRepo::new(&env, "shop")
+        .file("README.md", "# Shop\n")
+        .commit("Begin");
     let path = database(&env);
     let zed = open(&path);
     put(&zed, 1, None, "Fix the\u{1b}[2J login", repo.path());

@@ -23,8 +23,9 @@ const ROW_BYTES: i64 = 4 << 20;
 const TITLE_BYTES: i64 = 16 << 10;
 /// A read ends early when it took this long.
 const SOON: Duration = Duration::from_millis(4);
-/// A log that a crash of Zed left is read anew each time, so one beyond this is left to Zed.
-const LOG_LIMIT: u64 = 32 << 20;
+/// A log that a crash of Zed left is read whole each time: one beyond this that takes so long is left
+/// to Zed.
+const LOG_LIMIT: (u64, Duration) = (16 << 20, Duration::from_millis(500));
 
 /// Columns without which there is nothing to see.
 const NEEDED: [&str; 8] = [
@@ -152,9 +153,6 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
 /// Reads the rows after `after`, as many as may be read at once. Blocks for a few milliseconds.
 pub(super) fn page(database: &Path, after: &[u8]) -> Result<Page, Fault> {
     let print = Print::of(database).ok_or(Fault::Absent)?;
-    if print.log() > LOG_LIMIT {
-        return Err(Fault::Later(format!("its log has {} bytes", print.log())));
-    }
     let guard = Guard::take(database)?;
     let start = Instant::now();
     // From here on Zed cannot take the log away.
@@ -164,6 +162,10 @@ pub(super) fn page(database: &Path, after: &[u8]) -> Result<Page, Fault> {
     drop(connection);
     drop(guard);
     page.held = start.elapsed();
+    if print.log() > LOG_LIMIT.0 && page.held > LOG_LIMIT.1 {
+        let text = format!("a crash left a log of {} bytes", print.log());
+        return Err(Fault::Damaged(text));
+    }
     Ok(page)
 }
 

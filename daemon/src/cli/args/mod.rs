@@ -299,7 +299,7 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
   spectask acp --agent claude       # threads of one agent
   spectask acp -- my-agent --acp    # an agent that is not configured
 
-An editor runs it. In Zed, in settings.json:
+An editor runs it. `spectask zed setup --write` puts it into Zed's settings.json:
   \"agent_servers\": {
     \"SpecTask\": { \"type\": \"custom\", \"command\": \"spectask\", \"args\": [\"acp\"] }
   }
@@ -318,8 +318,11 @@ It ends when the editor closes its input. While the daemon is away it waits, and
 Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
 started when none runs.")]
     Mcp,
-    /// See which editors are attached and what threads they show, or detach one
+    /// Set Zed up, open work in it, see which editors are attached and what threads they show
     #[command(after_help = "Examples:
+  spectask zed setup                # shows what Zed's settings need; --write writes it
+  spectask zed doctor
+  spectask zed open 7/2
   spectask zed list
   spectask zed threads
   spectask zed threads 0190a2       # of one editor, by the beginning of its id

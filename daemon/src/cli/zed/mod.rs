@@ -1,4 +1,4 @@
-//! `spectask zed`: attached editors and their threads.
+//! `spectask zed`: attached editors and their threads; Zed set up, opened and checked.
 
 use jiff::{SignedDuration, Timestamp};
 use spectask_protocol::{
@@ -6,6 +6,13 @@ use spectask_protocol::{
     ZedParams,
     method::{ThreadListAll, ZedDetach, ZedListAll, ZedThreads},
 };
+
+mod command;
+mod doctor;
+mod file;
+mod open;
+mod settings;
+mod setup;
 
 use super::{
     args::{ZedArgs, ZedCommand},
@@ -18,8 +25,14 @@ use super::{
 };
 
 pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> {
+    let command = match args.command.unwrap_or(ZedCommand::List) {
+        ZedCommand::Setup(args) => return setup::run(ctx, args).await,
+        ZedCommand::Open(args) => return open::run(ctx, args).await,
+        ZedCommand::Doctor(place) => return doctor::run(ctx, place).await,
+        command => command,
+    };
     let daemon = ctx.daemon().await?;
-    match args.command.unwrap_or(ZedCommand::List) {
+    match command {
         ZedCommand::List => {
             let list = daemon.call(ZedListAll, ZedListParams::default()).await?;
             ctx.show(&list, |sheet| editors(sheet, &list.instances, ctx.width()))?;
@@ -59,6 +72,7 @@ pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> 
                     );
             })?;
         }
+        ZedCommand::Setup(_) | ZedCommand::Open(_) | ZedCommand::Doctor(_) => {}
     }
     Ok(Exit::Good)
 }
