@@ -108,7 +108,6 @@ pub(super) struct Page {
     /// Rows that make no sense.
     pub(super) malformed: u32,
     /// How long locks were held.
-    #[cfg_attr(not(test), expect(dead_code, reason = "measured by the tests"))]
     pub(super) held: Duration,
 }
 
