@@ -38,13 +38,21 @@ pub(super) struct Session {
     pub(super) refused: u32,
 }
 
+/// A prompt that an agent got.
+pub(super) struct Prompt {
+    /// Its last block: what the person wrote.
+    pub(super) word: String,
+    pub(super) session: String,
+    /// All of it.
+    pub(super) text: String,
+}
+
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) sessions: BTreeMap<String, Session>,
     /// Sessions that it had once.
     pub(super) lost: BTreeMap<String, Session>,
-    /// The last block of each prompt, and the session that got it.
-    pub(super) prompts: Vec<(String, String)>,
+    pub(super) prompts: Vec<Prompt>,
     /// What no agent should ever see.
     pub(super) faults: Vec<String>,
     /// So many openings are refused for a passing reason.
@@ -245,11 +253,17 @@ impl Agents {
                     disk.faults.push(fault);
                     return Some(Err((-32002, "Resource not found".to_owned())));
                 }
+                let mut text = String::new();
                 for block in params["prompt"].as_array().unwrap() {
-                    session.memory.push_str(block["text"].as_str().unwrap());
-                    session.memory.push('\n');
+                    text.push_str(block["text"].as_str().unwrap());
+                    text.push('\n');
                 }
-                disk.prompts.push((word.clone(), named));
+                session.memory.push_str(&text);
+                disk.prompts.push(Prompt {
+                    word: word.clone(),
+                    session: named,
+                    text,
+                });
                 if word.contains("crash") || word.contains("hang") {
                     return None;
                 }
