@@ -16,8 +16,9 @@ pub mod agents;
 pub mod config;
 // Floor 5: what happens now: streams of sessions, who watches them.
 pub mod live;
-// Floor 6: drivers; slash commands, which see only the protocol.
+// Floor 6: drivers; slash commands, which see only the protocol; what was said and done before.
 pub mod commands;
+pub mod history;
 pub mod scheduler;
 // Floor 7: JSON-RPC; the agent that ships with the product.
 pub mod example_agent;

@@ -15,6 +15,7 @@ mod process;
 mod project;
 mod review;
 mod row;
+mod search;
 mod session;
 mod task;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use message::{MessageRow, NewMessage};
 pub use process::ProcessRow;
 pub use project::ProjectRow;
 pub use review::{NewRevision, ReviewRow, RevisionRow};
+pub use search::{NewSearchBlock, SearchBlock, SearchFilter};
 pub use session::{NewSession, SessionRow};
 pub use task::{NewTask, TaskRow};
 pub use thread::{NewThread, ThreadFilter, ThreadRow};
