@@ -14,8 +14,9 @@ pub mod workflow;
 // Floor 4: agent processes over ACP; the configuration that names them.
 pub mod agents;
 pub mod config;
-// Floor 5: what happens now: streams of sessions, who watches them.
+// Floor 5: what happens now: streams of sessions, who watches them; history in git.
 pub mod live;
+pub mod recorder;
 // Floor 6: drivers; slash commands, which see only the protocol; what was said and done before.
 pub mod commands;
 pub mod history;
