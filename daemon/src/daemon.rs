@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
+    history,
     mcp,
     paths::Paths,
     rpc::{Mounts, ServeError, Server},
@@ -110,6 +111,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
     tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
+    tokio::spawn(history::index(store.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();

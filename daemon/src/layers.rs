@@ -27,6 +27,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("repo", &[]),
     ("agents", &[]),
     ("live", &["store", "redact"]),
+    ("recorder", &["store", "repo", "redact"]),
     ("commands", &[]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
