@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
+    history,
     mcp,
     paths::Paths,
     rpc::{Mounts, ServeError, Server},
@@ -118,6 +119,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         let places = zed_paths::places();
         tokio::spawn(zed::watch(store.clone(), redactor, places, Pace::default()))
     });
+    tokio::spawn(history::index(store.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();

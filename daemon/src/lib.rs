@@ -15,10 +15,13 @@ pub mod workflow;
 // Floor 4: agent processes over ACP; the configuration that names them.
 pub mod agents;
 pub mod config;
-// Floor 5: what happens now: streams of sessions, who watches them.
+// Floor 5: what happens now: streams of sessions, who watches them; history in git.
 pub mod live;
-// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent.
+pub mod recorder;
+// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent; what was
+// said and done before.
 pub mod commands;
+pub mod history;
 pub mod scheduler;
 pub mod zed;
 // Floor 7: JSON-RPC; the agent that ships with the product.
