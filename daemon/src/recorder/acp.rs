@@ -6,7 +6,6 @@ use spectask_protocol::TranscriptEntry;
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
-    Person,
     Agent,
     Thought,
 }
@@ -54,7 +53,9 @@ fn block(content: &Value) -> String {
         Some("text") => text_of(content, "text").unwrap_or_default(),
         Some("resource_link") => format!("[{}]", text_of(content, "uri").unwrap_or_default()),
         Some("resource") => {
-            let uri = content.get("resource").and_then(|inner| text_of(inner, "uri"));
+            let uri = content
+                .get("resource")
+                .and_then(|inner| text_of(inner, "uri"));
             format!("[{}]", uri.unwrap_or_default())
         }
         Some(other) => format!("[{other}]"),
@@ -90,7 +91,10 @@ fn tool(update: &Value) -> ToolNews {
 
 pub(super) fn heard(entry: &TranscriptEntry) -> Heard {
     let frame = &entry.frame;
-    let method = frame.get("method").and_then(Value::as_str).unwrap_or_default();
+    let method = frame
+        .get("method")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let params = frame.get("params").unwrap_or(&Value::Null);
     match (entry.direction.as_str(), method) {
         ("to_agent", "session/prompt") => {

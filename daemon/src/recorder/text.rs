@@ -171,7 +171,8 @@ impl Growing {
             self.make_room(text.len() + 1, full);
             // A list goes on without an empty line.
             let list = text.starts_with("- ");
-            if !(list && self.bytes.ends_with(b"\n") && self.last_is_list()) && !(plain && part == 0)
+            if !(list && self.bytes.ends_with(b"\n") && self.last_is_list())
+                && !(plain && part == 0)
             {
                 self.bytes.push(b'\n');
             }
@@ -183,7 +184,10 @@ impl Growing {
 
     fn last_is_list(&self) -> bool {
         let text = &self.bytes[..self.bytes.len().saturating_sub(1)];
-        let start = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let start = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         text[start..].starts_with(b"- ")
     }
 

@@ -229,7 +229,8 @@ impl Ledger {
         let new: Vec<Packed> = waiting
             .waiting
             .into_iter()
-            .filter(|object| !odb.exists(object.id))
+            // One that is there and damaged, as after a loss of power, is written again.
+            .filter(|object| odb.read_header(object.id).is_err())
             .collect();
         if !new.is_empty() {
             pack::write(&self.pack_folder(), &new)?;

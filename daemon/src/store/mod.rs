@@ -27,6 +27,7 @@ mod work;
 mod writer;
 
 pub use error::StoreError;
+pub use event::rfc3339;
 pub use message::{MessageRow, NewMessage};
 pub use process::ProcessRow;
 pub use project::ProjectRow;
