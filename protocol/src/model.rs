@@ -471,6 +471,18 @@ pub struct DaemonView {
     pub session: Option<WorkSessionId>,
     /// Sessions whose agent works now.
     pub active_sessions: u32,
+    /// Repositories whose history waits; empty when it is recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryWait>,
+}
+
+/// A repository whose history cannot be recorded at the moment. It is caught up with later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryWait {
+    /// Its root.
+    pub root: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One check of `spectask doctor`.
