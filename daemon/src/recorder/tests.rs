@@ -171,7 +171,11 @@ impl World {
                 slug: slug.into(),
                 title: slug.into(),
                 description: String::new(),
-                phase: SessionPhase::Implementation,
+                phase: if number == 0 {
+                    SessionPhase::Planning
+                } else {
+                    SessionPhase::Implementation
+                },
                 method,
                 parent: None,
                 implementation_task: work.first().filter(|_| number > 0).map(|work| work.id),
@@ -388,6 +392,9 @@ impl World {
         copy(&self.folder.path().join("template"), &self.root());
         let path = self.folder.path().join(name);
         fs::copy(self.folder.path().join("spectask.db"), &path).unwrap();
+        rusqlite::Connection::open(&path)
+            .and_then(|db| db.execute_batch("DELETE FROM cursor; DELETE FROM turn_commit;"))
+            .unwrap();
         Store::open(&path).unwrap()
     }
 
