@@ -620,3 +620,17 @@ pub struct CommandAnswer {
     /// Markdown.
     pub text: String,
 }
+
+/// History that was laid out as folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LaidOut {
+    /// The branch or the folder.
+    pub place: String,
+    /// The commit on the branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Files.
+    pub files: u32,
+    /// Sessions that are in it.
+    pub sessions: u32,
+}

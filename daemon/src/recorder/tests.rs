@@ -516,7 +516,38 @@ fn what_lies_on_a_ref_reads_well() {
         .iter()
         .map(|(path, _)| path.as_str())
         .collect();
-    insta::assert_snapshot!(names.join("\n"), @"");
+    insta::assert_snapshot!(names.join("\n"), @r#"
+    sessions/1-auth/00-planning/activity-log.md
+    sessions/1-auth/00-planning/code-changes.md
+    sessions/1-auth/00-planning/conversation.md
+    sessions/1-auth/00-planning/decisions.md
+    sessions/1-auth/00-planning/session.json
+    sessions/1-auth/00-planning/turns/00/0001.json
+    sessions/1-auth/00-planning/turns/00/0001.jsonl
+    sessions/1-auth/01-backend/activity-log.md
+    sessions/1-auth/01-backend/code-changes.md
+    sessions/1-auth/01-backend/conversation.md
+    sessions/1-auth/01-backend/decisions.md
+    sessions/1-auth/01-backend/session.json
+    sessions/1-auth/01-backend/turns/00/0001-0002.jsonl
+    sessions/1-auth/01-backend/turns/00/0001-0003.jsonl
+    sessions/1-auth/01-backend/turns/00/0001.json
+    sessions/1-auth/01-backend/turns/00/0001.jsonl
+    sessions/1-auth/01-backend/turns/00/0002-0002.jsonl
+    sessions/1-auth/01-backend/turns/00/0002-0003.jsonl
+    sessions/1-auth/01-backend/turns/00/0002.json
+    sessions/1-auth/01-backend/turns/00/0002.jsonl
+    sessions/1-auth/01-backend/turns/00/0003-0002.jsonl
+    sessions/1-auth/01-backend/turns/00/0003-0003.jsonl
+    sessions/1-auth/01-backend/turns/00/0003.json
+    sessions/1-auth/01-backend/turns/00/0003.jsonl
+    sessions/1-auth/IMPLEMENTATION_COMPLETE.md
+    sessions/1-auth/coordination-log.md
+    sessions/1-auth/progress-updates/0001-spec-generation.md
+    sessions/1-auth/progress-updates/0002-task-1.md
+    sessions/1-auth/progress-updates/0003-done.md
+    sessions/1-auth/task.json
+    "#);
     let text = world.show(WORK, "conversation.md");
     let times = |text: &str| {
         let mut out = String::new();
@@ -535,10 +566,262 @@ fn what_lies_on_a_ref_reads_well() {
     let first = text
         .find("\n## Turn 2")
         .unwrap_or_else(|| text.find("\n## Turn `2").unwrap_or(text.len()));
-    insta::assert_snapshot!(times(&text[..first.min(text.len())]), @"");
-    insta::assert_snapshot!(times(&world.show(WORK, "decisions.md")).chars().take(900).collect::<String>(), @"");
-    insta::assert_snapshot!(times(&world.show(WORK, "code-changes.md")).chars().take(400).collect::<String>(), @"");
-    insta::assert_snapshot!(times(&world.show("refs/spectask/tasks/1-auth", "coordination-log.md")), @"");
+    insta::assert_snapshot!(times(&text[..first.min(text.len())]), @r#"
+    # Conversation
+
+    ## Turn 1 · `implement` · TIME
+
+    ### SpecTask · TIME
+
+    ````text
+    ## Turn 9
+    ```
+    Event: 99
+    ```
+    ````
+
+    ### Agent · TIME
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    - TIME edit `` Edit `a.txt` ``
+
+    ### Agent · TIME
+
+    ```text
+    Still at it.
+    ```
+
+    ### Agent · TIME
+
+    ```text
+    Done.
+    ```
+
+    - TIME turn 1 ended: `end_turn`
+    "#);
+    insta::assert_snapshot!(times(&world.show(WORK, "decisions.md")).chars().take(900).collect::<String>(), @r#"
+    # Decisions
+
+    ## Plan · TIME
+
+    ### Decision
+
+    ```text
+    1. write it
+    2. test it
+    ```
+
+    ### Context
+
+    The first plan of the turn.
+
+    ### Rationale
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    ### From
+
+    The agent's plan.
+
+    ## Permission · TIME
+
+    ### Decision
+
+    ```text
+    allow_once
+    ```
+
+    ### Context
+
+    ```text
+    Run `rm`
+    ```
+
+    In turn 1 (`implement`).
+
+    ### Rationale
+
+    What the agent said last:
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    ### From
+
+    A permission that the agent asked for.
+
+    ## Decision · TIME
+
+    ### Decision
+
+    ```text
+    Tokens last an hour
+    ```
+
+    ### Context
+
+    In turn 1 (`implement`).
+
+    ### Rationale
+
+    What the agent said last:
+
+    ```text
+    Still at it.
+    ```
+
+    ### From
+
+    The agent, by its tool.
+
+    ## Plan · TIME
+
+    ### Decision
+
+    ```text
+    1. write it
+    2. test it
+    ```
+
+    ### Context
+
+    The first plan of the turn.
+
+    ### Rationale
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    ### From
+
+    The ag
+    "#);
+    insta::assert_snapshot!(times(&world.show(WORK, "code-changes.md")).chars().take(400).collect::<String>(), @r#"
+    # Code changes
+
+    ## `a.txt` · TIME
+
+    +1 -0
+
+    ### Reasoning
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    ### Changes
+
+    ```diff
+    @@ -1 +1,2 @@
+     one
+    +two
+    ```
+
+    ## `a.txt` · TIME
+
+    +1 -0
+
+    ### Reasoning
+
+    ```text
+    I change a.txt because two is more than one.
+    ```
+
+    ### Changes
+
+    ```diff
+    @@ -1 +1,2 @@
+     one
+    +two
+    ```
+
+    ## Commit COMMIT · TIME
+
+    Of turn 2.
+
+    - `a.txt` +1 -0
+
+    ## `a.txt` · TIME
+
+    +1 -0
+
+    ### Re
+    "#);
+    insta::assert_snapshot!(times(&world.show("refs/spectask/tasks/1-auth", "coordination-log.md")), @r#"
+    # Coordination log
+
+    ## Session · TIME
+
+    `1-auth/00-planning`: `planning`
+
+    ## Status · TIME
+
+    From backlog to spec_generation.
+
+    ## Review · TIME
+
+    Revision 1: approve.
+
+    ## Session · TIME
+
+    `1-auth/01-backend`: `backend`
+
+    ## Decision · TIME
+
+    Of `1-auth/01-backend`.
+
+    ```text
+    Tokens last an hour
+    ```
+
+    ## Decision · TIME
+
+    Of `1-auth/01-backend`.
+
+    ```text
+    Tokens last an hour
+    ```
+
+    ## Decision · TIME
+
+    Of `1-auth/01-backend`.
+
+    ```text
+    Tokens last an hour
+    ```
+
+    ## Message · TIME
+
+    From `1-auth/00-planning` to `1-auth/01-backend`: notification.
+
+    ```text
+    The interface is ready
+    # Merge
+    ```
+
+    ## Session · TIME
+
+    `1-auth/01-backend` is completed.
+
+    ## Merge · TIME
+
+    `1-auth/01-backend` as COMMIT.
+
+    ## Status · TIME
+
+    From implementation to done.
+
+    ```text
+    finished
+    ```
+    "#);
     let record = SessionRecord::parse(world.show(WORK, "session.json").as_bytes()).unwrap();
     assert_eq!(
         (record.turns, record.requirements),
@@ -570,8 +853,15 @@ fn what_lies_on_a_ref_reads_well() {
         "{message}"
     );
     // A commit per turn, decision, ten minutes and commit of code.
-    let subjects = git(&world.root(), &["log", "--reverse", "--format=%s", WORK]);
-    insta::assert_snapshot!(subjects.lines().take(6).collect::<Vec<_>>().join("\n"), @"");
+    let subjects = git(&world.root(), &["log", "--topo-order", "--reverse", "--format=%s", WORK]);
+    insta::assert_snapshot!(subjects.lines().take(6).collect::<Vec<_>>().join("\n"), @r#"
+    Permission answered
+    Decision
+    Turn 1 ended
+    Turn 2 goes on
+    Permission answered
+    Decision
+    "#);
 }
 
 #[test]
