@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
-    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView,
-    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
-    ZedInstanceView,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SessionRef,
+    SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView, ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.
@@ -551,4 +550,21 @@ list! {
     CommandList { commands: CommandView }
     /// Results of a login.
     AgentLoginView { agents: AgentTestView }
+}
+
+/// Lays out the recorded history of a SpecTask as folders: `specs/{task}/…`, `sessions/{task}/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayOutParams {
+    /// The SpecTask.
+    pub task: TaskRef,
+    /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
+    /// without a folder: `history/{task}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The folder that gets them, absolute; it must be empty or not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Whether the machine-readable records and frames go with them.
+    #[serde(default)]
+    pub records: bool,
 }

@@ -16,8 +16,8 @@ mod project;
 mod recorded;
 mod review;
 mod row;
-mod seen;
 mod search;
+mod seen;
 mod session;
 mod task;
 #[cfg(test)]
@@ -29,13 +29,14 @@ mod work;
 mod writer;
 
 pub use error::StoreError;
+pub use event::rfc3339;
 pub use message::{MessageRow, NewMessage};
 pub use process::ProcessRow;
 pub use project::ProjectRow;
 pub use recorded::{PlacedEvent, TurnCommit};
 pub use review::{NewRevision, ReviewRow, RevisionRow};
-pub use seen::SeenThreadRow;
 pub use search::{NewSearchBlock, SearchBlock, SearchFilter};
+pub use seen::SeenThreadRow;
 pub use session::{NewSession, SessionRow};
 pub use task::{NewTask, TaskRow};
 pub use thread::{NewThread, ThreadFilter, ThreadRow};
