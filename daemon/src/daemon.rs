@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
-    mcp,
+    history, mcp,
     paths::Paths,
     recorder::{self, Recorder},
     rpc::{Mounts, ServeError, Server},
@@ -113,6 +113,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
     let history_stop = CancellationToken::new();
     let history = start_recorder(&ctx, &history_stop);
+    tokio::spawn(history::index(store.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();

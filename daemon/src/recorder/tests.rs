@@ -853,7 +853,10 @@ fn what_lies_on_a_ref_reads_well() {
         "{message}"
     );
     // A commit per turn, decision, ten minutes and commit of code.
-    let subjects = git(&world.root(), &["log", "--topo-order", "--reverse", "--format=%s", WORK]);
+    let subjects = git(
+        &world.root(),
+        &["log", "--topo-order", "--reverse", "--format=%s", WORK],
+    );
     insta::assert_snapshot!(subjects.lines().take(6).collect::<Vec<_>>().join("\n"), @r#"
     Permission answered
     Decision

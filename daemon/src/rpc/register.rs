@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, history, layout, loopback::too_many, rate::Pace, review,
-    role::Peer, session, setup, system, task, zed,
+    command, coordination, error, face::Face, history, layout, loopback::too_many, rate::Pace,
+    review, role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -135,6 +135,12 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add_peer(method::DecisionRecord, coordination::decide)?
         .add(method::HistorySearch, history::search)?
         .add(method::HistoryLayOut, layout::lay_out)?
+        .add(method::HistoryLogOf, history::log)?
+        .add(method::HistoryShow, history::show)?
+        .add(method::HistoryBlame, history::blame)?
+        .add(method::HistoryTrace, history::trace)?
+        .add(method::HistoryImport, history::import)?
+        .add(method::HistoryExport, history::export)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?
