@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
-    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView,
-    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
-    ZedInstanceView,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SessionRef,
+    SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView, ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.

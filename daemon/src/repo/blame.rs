@@ -50,12 +50,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Git`] with what git said: no such file, a file that is not committed, a line that
     /// it does not have.
-    pub fn blame(
-        &self,
-        path: &str,
-        lines: Option<(u32, u32)>,
-        rev: Option<&str>,
-    ) -> Result<Blame> {
+    pub fn blame(&self, path: &str, lines: Option<(u32, u32)>, rev: Option<&str>) -> Result<Blame> {
         let rev = rev.map(|rev| self.resolve(rev)).transpose()?;
         let mut git = Git::read(&self.environment, self.worktree(), "blame", path)
             .args(["blame", "--porcelain"]);
@@ -84,7 +79,9 @@ impl Repository {
         };
         let folder = file.parent().unwrap_or(file);
         let folder = super::repository::canonical(folder).unwrap_or_else(|_| folder.to_path_buf());
-        let name = file.file_name().ok_or_else(|| invalid("it names no file"))?;
+        let name = file
+            .file_name()
+            .ok_or_else(|| invalid("it names no file"))?;
         let full = folder.join(name);
         let inside = full
             .strip_prefix(self.worktree())
@@ -213,9 +210,27 @@ mod tests {
         assert_eq!(told[1], (2, "TWO", two, "ü \"c\".txt"));
         assert_eq!(told[4], (5, "five", one, "a b.txt"));
         assert_eq!(told[5], (6, "six", None, "ü \"c\".txt"));
-        assert_eq!(repository.blame(&path, Some((2, 2)), None).unwrap().lines.len(), 1);
-        assert_eq!(repository.blame(&path, None, Some("HEAD")).unwrap().lines.len(), 5);
-        for (path, lines) in [(path.as_str(), Some((90, 91))), ("absent", None), ("-L1", None)] {
+        assert_eq!(
+            repository
+                .blame(&path, Some((2, 2)), None)
+                .unwrap()
+                .lines
+                .len(),
+            1
+        );
+        assert_eq!(
+            repository
+                .blame(&path, None, Some("HEAD"))
+                .unwrap()
+                .lines
+                .len(),
+            5
+        );
+        for (path, lines) in [
+            (path.as_str(), Some((90, 91))),
+            ("absent", None),
+            ("-L1", None),
+        ] {
             let error = repository.blame(path, lines, None).unwrap_err();
             assert!(matches!(error, RepoError::Git { .. }), "{error}");
         }

@@ -354,7 +354,10 @@ mod tests {
         assert_eq!(past.facts("0000"), None);
         assert_eq!(
             past.added_lines(&b).unwrap(),
-            [("a.txt".into(), vec![(3, 3)]), ("b.txt".into(), vec![(1, 1)])]
+            [
+                ("a.txt".into(), vec![(3, 3)]),
+                ("b.txt".into(), vec![(1, 1)])
+            ]
         );
         assert_eq!(past.read(&b, "a.txt", 6).unwrap(), b"1\n2\n3\n");
         assert_eq!(past.read(&b, "a.txt", 5), None);
@@ -363,24 +366,44 @@ mod tests {
     #[test]
     fn trees_become_a_package_and_notes_are_added_once() {
         let fixture = Fixture::new();
-        let commit = fixture.commit("x", &[("specs/7-x/tasks.md", "t"), ("conversation.md", "c")]);
+        let commit = fixture.commit(
+            "x",
+            &[("specs/7-x/tasks.md", "t"), ("conversation.md", "c")],
+        );
         let repository = fixture.repository();
         let past = repository.past().unwrap();
         let parts = [
             ("sessions/7-x/01-y".to_owned(), commit.clone(), None),
-            ("specs/7-x".to_owned(), commit.clone(), Some("specs/7-x".to_owned())),
-            ("specs/8-x".to_owned(), commit.clone(), Some("specs/8-x".to_owned())),
+            (
+                "specs/7-x".to_owned(),
+                commit.clone(),
+                Some("specs/7-x".to_owned()),
+            ),
+            (
+                "specs/8-x".to_owned(),
+                commit.clone(),
+                Some("specs/8-x".to_owned()),
+            ),
         ];
         let (tree, files) = past.compose(&parts).unwrap();
         assert_eq!(files, 4);
         let listing = fixture.git(fixture.repo_dir(), &["ls-tree", "-r", "--name-only", &tree]);
-        assert!(listing.contains("sessions/7-x/01-y/conversation.md\n"), "{listing}");
-        assert!(listing.ends_with("specs/7-x/tasks.md\n"), "{listing}");
+        assert!(
+            listing.contains("sessions/7-x/01-y/conversation.md\n"),
+            "{listing}"
+        );
+        assert!(
+            listing.trim_end().ends_with("\nspecs/7-x/tasks.md"),
+            "{listing}"
+        );
         let file = fixture.dir().join("out.zip");
         repository.archive(&tree, &file).unwrap();
         assert!(std::fs::read(&file).unwrap().starts_with(b"PK"));
         assert!(repository.archive(&tree, &file).is_err());
-        assert!(past.compose(&[("../x".into(), commit.clone(), None)]).is_err());
+        assert!(
+            past.compose(&[("../x".into(), commit.clone(), None)])
+                .is_err()
+        );
         assert!(past.add_note("refs/notes/ai", &commit, "n\n").unwrap());
         assert!(!past.add_note("refs/notes/ai", &commit, "other\n").unwrap());
         let note = fixture.git(fixture.repo_dir(), &["notes", "--ref=ai", "show", &commit]);

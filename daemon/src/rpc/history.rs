@@ -106,7 +106,12 @@ pub(super) async fn log(
             Err(_) if params.target.is_some() => None,
             found => found?,
         };
-        history::log(&face.ctx.store, repository.as_ref(), params.target.as_ref(), most)
+        history::log(
+            &face.ctx.store,
+            repository.as_ref(),
+            params.target.as_ref(),
+            most,
+        )
     })
     .await
 }
@@ -119,7 +124,13 @@ pub(super) async fn show(
     blocking(move || {
         let repository = repository(params.cwd.as_ref()).unwrap_or(None);
         let store = &face.ctx.store;
-        history::show(store, repository.as_ref(), &params.session, params.turn, params.from)
+        history::show(
+            store,
+            repository.as_ref(),
+            &params.session,
+            params.turn,
+            params.from,
+        )
     })
     .await
 }
@@ -144,10 +155,8 @@ pub(super) async fn trace(
     _role: Role,
     params: TraceParams,
 ) -> Result<TraceView, Failure> {
-    blocking(move || {
-        history::trace(&face.ctx.store, &params.task, params.requirement.as_deref())
-    })
-    .await
+    blocking(move || history::trace(&face.ctx.store, &params.task, params.requirement.as_deref()))
+        .await
 }
 
 pub(super) async fn import(
