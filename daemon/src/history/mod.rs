@@ -13,6 +13,8 @@ mod export;
 mod import;
 mod index;
 mod letters;
+#[cfg(test)]
+mod past_tests;
 mod recorded;
 mod said;
 mod search;
