@@ -175,7 +175,11 @@ impl Finder<'_> {
                 continue;
             };
             // The squashed commit itself is in the branch: nothing more is known there.
-            if again.commits.iter().any(|other| other.id.as_ref() == Some(&id)) {
+            if again
+                .commits
+                .iter()
+                .any(|other| other.id.as_ref() == Some(&id))
+            {
                 continue;
             }
             let start = blame.commits.len();
@@ -203,7 +207,11 @@ impl Finder<'_> {
     ) -> Result<(), HistoryError> {
         store.read(|read| -> Result<(), HistoryError> {
             for (id, facts) in facts {
-                if let Some(first) = read.turn_commits_of_tree(&facts.tree)?.into_iter().next_back() {
+                if let Some(first) = read
+                    .turn_commits_of_tree(&facts.tree)?
+                    .into_iter()
+                    .next_back()
+                {
                     found.insert(id.clone(), ("tree", first.session, first.turn));
                 }
             }
@@ -278,9 +286,9 @@ impl Finder<'_> {
         let Some(session) = recorded::session(&self.past, name) else {
             return Ok(None);
         };
-        let turn = session.turns(&self.past).find(|turn| {
-            turn.commits.iter().any(|commit| commit.tree == facts.tree)
-        });
+        let turn = session
+            .turns(&self.past)
+            .find(|turn| turn.commits.iter().any(|commit| commit.tree == facts.tree));
         Ok(Some(Origin {
             via: "trailer".into(),
             session: Some(session.record.id),
@@ -305,7 +313,9 @@ impl Finder<'_> {
                     commits.push(BlameCommit {
                         id: id.clone(),
                         author: of.author.clone(),
-                        at: Timestamp::from_second(of.at).unwrap_or_default().to_string(),
+                        at: Timestamp::from_second(of.at)
+                            .unwrap_or_default()
+                            .to_string(),
                         subject: of.subject.clone(),
                         was: (of.path != path).then(|| of.path.clone()),
                         origin: self.origins.get(id).cloned(),

@@ -90,7 +90,9 @@ fn zip(repository: &Repository, task: &TaskRow, file: &Path) -> Result<Exported,
     let name = task.name();
     let mut parts = Vec::new();
     let folder = format!("specs/{name}");
-    let tip = repository.branch_tip(&task.branch())?.or_else(|| task.tip.clone());
+    let tip = repository
+        .branch_tip(&task.branch())?
+        .or_else(|| task.tip.clone());
     if let Some(tip) = tip.filter(|tip| past.facts(tip).is_some()) {
         parts.push((folder.clone(), tip, Some(folder)));
     }
@@ -285,7 +287,32 @@ mod tests {
             ("a\"b".to_owned(), vec![(2, 3)]),
         ];
         let note = note(&linked(), "User <user@example.com>", &files).unwrap();
-        insta::assert_snapshot!(note, @"");
+        insta::assert_snapshot!(note, @r#"
+        src/a.rs
+          6c3735d7a9114540 1-4,9
+        "a b.md"
+          6c3735d7a9114540 2-3
+        ---
+        {
+          "schema_version": "authorship/3.0.0",
+          "base_commit_sha": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "prompts": {
+            "6c3735d7a9114540": {
+              "agent_id": {
+                "tool": "example",
+                "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                "model": "unknown"
+              },
+              "human_author": "User <user@example.com>",
+              "messages": [],
+              "total_additions": 7,
+              "total_deletions": 0,
+              "accepted_lines": 7,
+              "overriden_lines": 0
+            }
+          }
+        }
+        "#);
         assert_eq!(super::note(&linked(), "", &[]), None);
     }
 }

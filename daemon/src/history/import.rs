@@ -19,6 +19,7 @@ use crate::{
         Frame, ImportedSession, ImportedTask, ImportedTurn, NewImplementationTask, NewRevision,
         Store, StoreError, TurnCommit,
     },
+    workflow::{new_id, review::DocumentTexts},
 };
 
 /// What is read of a document, in bytes.
@@ -111,7 +112,9 @@ pub async fn import(
         record,
         done,
     };
-    import.task(&repository, &sessions, branch.as_deref()).await?;
+    import
+        .task(&repository, &sessions, branch.as_deref())
+        .await?;
     for session in &sessions {
         import.session(session).await?;
     }
@@ -148,7 +151,9 @@ impl Import<'_> {
             .find_map(|session| session.record.agent.parse::<AgentName>().ok());
         let agent = match agent {
             Some(agent) => agent,
-            None => "unknown".parse().map_err(|_| damaged("it names no agent"))?,
+            None => "unknown"
+                .parse()
+                .map_err(|_| damaged("it names no agent"))?,
         };
         let documents = branch.and_then(|tip| self.documents(tip));
         if documents.is_none() {
@@ -160,7 +165,7 @@ impl Import<'_> {
             number,
             slug,
             // The project's row, which may be new, gives the id.
-            project: id(),
+            project: new_id()?,
             title: self.text(&record.title, TITLE),
             prompt: self.text(&record.prompt, PROMPT),
             status: record.status,
@@ -207,8 +212,11 @@ impl Import<'_> {
             let bytes = self.past.read(tip, &path, DOCUMENT)?;
             String::from_utf8(bytes).ok()
         };
-        let (requirements, design, tasks) =
-            (read("requirements.md")?, read("design.md")?, read("tasks.md")?);
+        let (requirements, design, tasks) = (
+            read("requirements.md")?,
+            read("design.md")?,
+            read("tasks.md")?,
+        );
         let plan = spec::plan(&tasks, &requirements).ok()?;
         let plan = plan
             .into_iter()
@@ -224,10 +232,15 @@ impl Import<'_> {
                 depends: entry.depends,
             })
             .collect();
+        let texts = DocumentTexts {
+            requirements: requirements.clone(),
+            design: design.clone(),
+            tasks: tasks.clone(),
+        };
         let revision = NewRevision {
             number: 1,
             author: "agent".into(),
-            digest: spec::digest(&tasks),
+            digest: texts.digest(),
             requirements,
             design,
             tasks,
@@ -238,7 +251,10 @@ impl Import<'_> {
 
     async fn session(&mut self, session: &OnRef) -> Result<(), HistoryError> {
         let record = &session.record;
-        let own = record.name.split_once('/').and_then(|(_, own)| numbered(own));
+        let own = record
+            .name
+            .split_once('/')
+            .and_then(|(_, own)| numbered(own));
         let agent = record.agent.parse::<AgentName>();
         let (Some((number, slug)), Ok(agent)) = (own, agent) else {
             let text = format!("{} has a name or an agent that none has", record.name);
@@ -390,12 +406,4 @@ impl Import<'_> {
 
 fn is_commit(id: &str) -> bool {
     id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn id() -> spectask_protocol::ProjectId {
-    // A fresh UUID is always one.
-    uuid::Uuid::now_v7()
-        .to_string()
-        .parse()
-        .unwrap_or_else(|_| unreachable!("a UUID is an id"))
 }

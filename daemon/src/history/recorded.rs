@@ -125,7 +125,8 @@ fn means(wanted: &str, segment: &str) -> bool {
         let digits = text.split_once('-').map_or(text, |(number, _)| number);
         digits.parse().ok()
     };
-    wanted == segment || (!wanted.contains('-') && number(wanted) == number(segment) && number(wanted).is_some())
+    wanted == segment
+        || (!wanted.contains('-') && number(wanted) == number(segment) && number(wanted).is_some())
 }
 
 /// The session that a person named, where only a ref knows it: `7/2`, `7-user-auth/02-api`, an id.

@@ -52,7 +52,8 @@ pub fn trace(
         let mut abouts = Abouts::default();
         let mut work_of = |row: &WorkRow| -> Result<TracedWork, HistoryError> {
             let session = sessions.iter().rev().find(|session| {
-                session.implementation_task == Some(row.id) || row.session.as_ref() == Some(&session.id)
+                session.implementation_task == Some(row.id)
+                    || row.session.as_ref() == Some(&session.id)
             });
             let turns = match session {
                 Some(session) => turns_of(read, &mut abouts, &session.id)?,
@@ -130,7 +131,9 @@ fn gaps(work: &[TracedWork]) -> Vec<String> {
         } else if one.verified == Some(false) {
             gaps.push(format!("the verify command failed for task {number}"));
         } else if one.session.is_some() && one.verified.is_none() {
-            gaps.push(format!("task {number} is unverified: no verify command ran"));
+            gaps.push(format!(
+                "task {number} is unverified: no verify command ran"
+            ));
         }
     }
     gaps
