@@ -14,8 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
-    history,
-    mcp,
+    history, mcp,
     paths::Paths,
     rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},

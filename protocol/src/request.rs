@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
-    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView,
-    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
-    ZedInstanceView,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SessionRef,
+    SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView, ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.
@@ -332,6 +331,20 @@ pub struct TrustParams {
     /// Whether trust is taken back.
     #[serde(default)]
     pub revoke: bool,
+}
+
+/// Names the remote that recorded history of a repository may go to; changes nothing without a remote
+/// and without `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteParams {
+    /// A folder in the repository.
+    pub cwd: String,
+    /// The remote from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Whether there shall be none.
+    #[serde(default)]
+    pub none: bool,
 }
 
 /// Reads or sets the configuration.

@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, history, loopback::too_many, rate::Pace, review,
-    role::Peer, session, setup, system, task, zed,
+    command, coordination, error, face::Face, history, loopback::too_many, rate::Pace, remote,
+    review, role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -151,6 +151,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::AgentLogin, setup::login)?
         .add(method::PromptListAll, setup::prompts)?
         .add(method::ProjectTrust, setup::trust)?
+        .add(method::HistoryRemoteNamed, remote::named)?
         .add(method::ConfigGet, setup::config)?
         .add(method::EventsList, system::events)?
         .module;

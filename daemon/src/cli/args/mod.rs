@@ -225,6 +225,12 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
   spectask search migration --task 7/2
   spectask search token --all --limit 50")]
     Search(SearchArgs),
+    /// Push, fetch, and name a remote for recorded history
+    #[command(after_help = "Examples:
+  spectask history remote archive
+  spectask history push --dry-run
+  spectask history fetch archive")]
+    History(HistoryArgs),
     /// List or answer what agents ask for
     #[command(after_help = "Examples:
   spectask permissions                  # on a terminal: asks what to answer
