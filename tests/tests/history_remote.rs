@@ -33,18 +33,23 @@ fn record(env: &TestEnv, repo: &Path, name: &str, file: &str) -> String {
         args.extend(["-p", &old]);
     }
     let id = env.git(repo, &args);
-    env.git(repo, &["update-ref", name, &id]);
+    git(env, repo, &["update-ref", name, &id]);
     id
+}
+
+/// Runs git for what it does.
+fn git(env: &TestEnv, repo: &Path, args: &[&str]) {
+    let _ = env.git(repo, args);
 }
 
 fn bare(env: &TestEnv, repo: &Path, name: &str) -> PathBuf {
     let path = env.folder().join(format!("{name}.git"));
-    env.git(
+    git(env, 
         &env.home(),
         &["init", "-q", "--bare", path.to_str().unwrap()],
     );
     let url = format!("file://{}", path.display());
-    env.git(repo, &["remote", "add", name, &url]);
+    git(env, repo, &["remote", "add", name, &url]);
     path
 }
 
@@ -80,8 +85,8 @@ fn nothing_leaves_unless_a_remote_was_named() {
     let url = format!("file://{}", archive.display());
     expect(&env, here, 3, &["history", "push", &url]);
     // An ordinary push takes nothing of it along.
-    env.git(here, &["push", "-q", "archive", "main"]);
-    env.git(here, &["push", "-q", "--tags", "archive"]);
+    git(&env, here, &["push", "-q", "archive", "main"]);
+    git(&env, here, &["push", "-q", "--tags", "archive"]);
     assert_eq!(refs(&env, &archive, "refs/spectask"), [""; 0]);
 
     expect(&env, here, 0, &["history", "remote", "archive"]);
@@ -99,9 +104,9 @@ fn nothing_leaves_unless_a_remote_was_named() {
     assert!(seen["bytes"].as_u64().unwrap() > 0);
     assert_eq!(refs(&env, &archive, "refs/spectask"), [""; 0]);
 
-    env.git(here, &["tag", "-a", "v1", "-m", "v1", &first]);
-    env.git(here, &["config", "push.followTags", "true"]);
-    env.git(here, &["config", "remote.archive.push", "+refs/*:refs/*"]);
+    git(&env, here, &["tag", "-a", "v1", "-m", "v1", &first]);
+    git(&env, here, &["config", "push.followTags", "true"]);
+    git(&env, here, &["config", "remote.archive.push", "+refs/*:refs/*"]);
     let state = repo.checkout_state();
     let pushed = expect_json(&env, here, 0, &["history", "push"]);
     assert_eq!(pushed["pushed"], true);
@@ -120,7 +125,7 @@ fn nothing_leaves_unless_a_remote_was_named() {
 
     // The address that was named counts, not the name.
     let other = bare(&env, here, "other");
-    env.git(
+    git(&env, 
         here,
         &["config", "remote.archive.pushurl", other.to_str().unwrap()],
     );
@@ -128,7 +133,7 @@ fn nothing_leaves_unless_a_remote_was_named() {
     let moved = expect(&env, here, 4, &["history", "push"]);
     assert!(moved.stderr.contains("name it again"), "{}", moved.stderr);
     assert_eq!(refs(&env, &other, "refs"), [""; 0]);
-    env.git(here, &["config", "--unset", "remote.archive.pushurl"]);
+    git(&env, here, &["config", "--unset", "remote.archive.pushurl"]);
     // A person's guard is asked.
     let hook = here.join(".git/hooks/pre-push");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
@@ -149,13 +154,13 @@ fn another_machine_reads_it_and_keeps_its_own() {
     let repo = SampleRepo::new(&env, "shop");
     let here = repo.path();
     let archive = bare(&env, here, "archive");
-    env.git(here, &["push", "-q", "archive", "main"]);
+    git(&env, here, &["push", "-q", "archive", "main"]);
     let first = record(&env, here, SESSION, "conversation.md");
     expect(&env, here, 0, &["history", "push", "archive"]);
 
     let clone = env.folder().join("laptop");
     let url = format!("file://{}", archive.display());
-    env.git(&env.home(), &["clone", "-q", &url, clone.to_str().unwrap()]);
+    git(&env, &env.home(), &["clone", "-q", &url, clone.to_str().unwrap()]);
     assert_eq!(
         refs(&env, &clone, "refs/spectask"),
         [""; 0],
@@ -181,7 +186,7 @@ fn another_machine_reads_it_and_keeps_its_own() {
         [format!("{SESSION} {first}")]
     );
     expect(&env, &clone, 0, &["history", "fetch", "origin"]);
-    env.git(&clone, &["fsck", "--strict"]);
+    git(&env, &clone, &["fsck", "--strict"]);
 }
 
 /// Serves the files of a folder by HTTP, or asks for a password.
@@ -235,8 +240,8 @@ fn what_everybody_can_read_and_what_nobody_knows_is_refused() {
     let repo = SampleRepo::new(&env, "shop");
     let here = repo.path();
     let archive = bare(&env, here, "archive");
-    env.git(here, &["push", "-q", "archive", "main"]);
-    env.git(&archive, &["update-server-info"]);
+    git(&env, here, &["push", "-q", "archive", "main"]);
+    git(&env, &archive, &["update-server-info"]);
     record(&env, here, SESSION, "conversation.md");
     let public = format!("{}/archive.git", web(env.folder(), true));
     let closed = format!("{}/archive.git", web(env.folder(), false));
@@ -245,7 +250,7 @@ fn what_everybody_can_read_and_what_nobody_knows_is_refused() {
         ("closed", &closed),
         ("gone", "http://127.0.0.1:1/a.git"),
     ] {
-        env.git(here, &["remote", "add", name, url]);
+        git(&env, here, &["remote", "add", name, url]);
     }
     let refused = expect(&env, here, 5, &["history", "push", "public"]);
     assert!(

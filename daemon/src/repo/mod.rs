@@ -9,6 +9,7 @@
 //! step only. All functions block; an async caller uses `spawn_blocking`.
 
 mod admin;
+mod blame;
 mod changes;
 mod commit;
 mod conflict;
@@ -22,6 +23,7 @@ mod log;
 mod merge;
 mod names;
 mod objects;
+mod past;
 mod publish;
 mod refs;
 mod remote;
@@ -34,6 +36,7 @@ mod worktree;
 #[cfg(test)]
 mod worktree_tests;
 
+pub use blame::{Blame, BlamedCommit, BlamedLine};
 pub use changes::{Change, ChangeKind};
 pub use commit::{Author, CommitMessage};
 pub use copy::Copied;
@@ -44,6 +47,7 @@ pub use git::{Environment, MINIMUM_GIT, version};
 pub use log::CommitInfo;
 pub use merge::Merge;
 pub use names::{check_ref_segment, slug};
+pub use past::{AddedLines, CommitFacts, Past};
 pub use publish::{Audience, FetchedRef, Outgoing, OutgoingRef, audience};
 pub use remote::{Remote, web_compare_url, without_password};
 pub use repository::{Head, Repository};

@@ -134,6 +134,12 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::CoordinationListAll, coordination::list)?
         .add_peer(method::DecisionRecord, coordination::decide)?
         .add(method::HistorySearch, history::search)?
+        .add(method::HistoryLogOf, history::log)?
+        .add(method::HistoryShow, history::show)?
+        .add(method::HistoryBlame, history::blame)?
+        .add(method::HistoryTrace, history::trace)?
+        .add(method::HistoryImport, history::import)?
+        .add(method::HistoryExport, history::export)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?

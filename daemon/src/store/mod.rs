@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod message;
 mod open;
+mod past;
 mod permission;
 mod process;
 mod project;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use message::{MessageRow, NewMessage};
+pub use past::{ImportedSession, ImportedTask, ImportedTurn};
 pub use process::ProcessRow;
 pub use project::ProjectRow;
 pub use recorded::{PlacedEvent, TurnCommit};
