@@ -41,6 +41,8 @@ pub struct Config {
     pub log: String,
     /// HTTP on this machine, for programs that cannot open the local socket.
     pub http: Http,
+    /// What the daemon does about Zed by itself.
+    pub zed: Zed,
     /// Agents, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<AgentName, Profile>,
@@ -58,6 +60,7 @@ impl Default for Config {
             command_limit: 1800,
             log: "info".into(),
             http: Http::default(),
+            zed: Zed::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -79,6 +82,21 @@ impl Default for Http {
             enabled: true,
             port: 0,
         }
+    }
+}
+
+/// What the daemon does about Zed by itself. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Zed {
+    /// Whether threads of Zed's own agent are seen in Zed's database, which is only read.
+    /// `SPECTASK_ZED_WATCH`
+    pub watch: bool,
+}
+
+impl Default for Zed {
+    fn default() -> Self {
+        Self { watch: true }
     }
 }
 
@@ -177,6 +195,10 @@ impl Config {
         })?;
         overlay("HTTP_PORT", &mut |value| {
             config.http.port = value.parse().map_err(|_| "is not a port")?;
+            Ok(())
+        })?;
+        overlay("ZED_WATCH", &mut |value| {
+            config.zed.watch = value.parse().map_err(|_| "is neither true nor false")?;
             Ok(())
         })?;
         overlay("LOG", &mut |value| {
@@ -341,7 +363,7 @@ mod tests {
         let check = |prefix: &str, properties: &serde_json::Value| {
             let fields = properties.as_object().unwrap().iter();
             for (field, about) in
-                fields.filter(|(field, _)| !["agents", "http"].contains(&field.as_str()))
+                fields.filter(|(field, _)| !["agents", "http", "zed"].contains(&field.as_str()))
             {
                 let variable = format!("{prefix}{}", field.to_uppercase());
                 assert!(asked.borrow().contains(&variable), "{variable}");
@@ -351,6 +373,7 @@ mod tests {
         };
         check("SPECTASK_", &schema["properties"]);
         check("SPECTASK_HTTP_", &schema["$defs"]["Http"]["properties"]);
+        check("SPECTASK_ZED_", &schema["$defs"]["Zed"]["properties"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::{
     scheduler::{self, Context},
     store::{Store, StoreError},
     workflow::WorkflowError,
+    zed::{self, Pace},
+    zed_paths,
 };
 
 /// The log of a daemon that runs for months stays readable: at this size it starts anew once.
@@ -86,6 +88,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         paths,
         config.as_ref().map_or("info", |config| config.log.as_str()),
     )?;
+    let watch_zed = config.as_ref().is_ok_and(|config| config.zed.watch);
     if let Err(error) = config {
         // The daemon runs all the same, so that the person is told through the command line.
         tracing::error!(%error, "the configuration cannot be used");
@@ -110,10 +113,18 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
     tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
+    let zed = watch_zed.then(|| {
+        let redactor = ctx.redactor(&Default::default());
+        let places = zed_paths::places();
+        tokio::spawn(zed::watch(store.clone(), redactor, places, Pace::default()))
+    });
     tokio::spawn(history::index(store.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();
+    if let Some(zed) = zed {
+        zed.abort();
+    }
     if let Some(acp) = editors {
         acp.close().await;
     }

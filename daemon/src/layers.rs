@@ -29,6 +29,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("live", &["store", "redact"]),
     ("recorder", &["store", "repo", "redact"]),
     ("commands", &[]),
+    ("zed", &["zed_paths", "redact", "store"]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
     ("cli", &["paths", "zed_paths", "spec"]),

@@ -180,6 +180,34 @@ pub struct WorkSessionView {
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// Whether what is said in it is recorded; not so for a thread of Zed's own agent.
+    #[serde(default = "recorded")]
+    pub recorded: bool,
+    /// What Zed's database tells of it, when it is seen and not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenView>,
+}
+
+const fn recorded() -> bool {
+    true
+}
+
+/// A thread of Zed's own agent, as Zed's database tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenView {
+    /// The release channel of Zed: `stable`, `preview`, `nightly`, `dev`.
+    pub channel: String,
+    /// Zed's own id of the thread's session.
+    pub session: String,
+    /// The folders of its project, in Zed's order.
+    pub folders: Vec<String>,
+    /// Whether those folders are on another machine.
+    pub remote: bool,
+    /// Whether it is archived there.
+    pub archived: bool,
+    /// When it was found to be deleted there, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
 }
 
 /// One prompt and what came of it.
@@ -566,6 +594,12 @@ pub struct ThreadView {
     pub running: bool,
     /// The newest sign of life of agent or person, RFC 3339 in UTC.
     pub last_activity: String,
+    /// Whether what is said in it is recorded; not so for a thread of Zed's own agent.
+    #[serde(default = "recorded")]
+    pub recorded: bool,
+    /// What Zed's database tells of it, when it is seen and not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenView>,
 }
 
 /// An attached editor: one shim that a Zed window, or another ACP client, runs for a project.

@@ -249,6 +249,9 @@ pub struct SessionListParams {
     /// Only those of the repository that this folder is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Threads of Zed's own agent, too, which are seen and not recorded; never those of one SpecTask.
+    #[serde(default)]
+    pub seen: bool,
 }
 
 /// Names one work session.
@@ -488,6 +491,9 @@ pub struct ThreadListParams {
     /// Only those of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// Threads of Zed's own agent that are archived or deleted, too.
+    #[serde(default)]
+    pub archived: bool,
 }
 
 /// Names an attached editor, or the editors of a SpecTask's project.

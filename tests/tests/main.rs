@@ -39,3 +39,5 @@ mod threads;
 mod threads_common;
 #[cfg(unix)]
 mod zed_setup;
+#[cfg(unix)]
+mod zed_threads;

@@ -14,6 +14,7 @@ use super::{
     frames,
     options::Selectors,
     pool::Process,
+    relay::Relay,
     room::{Room, lock},
 };
 use crate::{
@@ -80,6 +81,13 @@ impl Thread {
         self.is_news(key, value);
     }
 
+    /// Remembers nothing under that key any more.
+    pub(super) fn forget(&self, key: &str) {
+        if let Value::Object(map) = &mut lock(&self.state).row.state {
+            map.remove(key);
+        }
+    }
+
     /// Remembers a value; whether it was another before.
     pub(super) fn is_news(&self, key: &str, value: Value) -> bool {
         let mut state = lock(&self.state);
@@ -144,6 +152,15 @@ impl Thread {
 
     pub(super) fn set_process(&self, process: Option<Arc<Process>>) {
         lock(&self.state).process = process;
+    }
+
+    /// Has no process any more, unless it is another than the one that relay watches.
+    pub(super) fn lose_process(&self, relay: &Relay) -> bool {
+        let mut state = lock(&self.state);
+        let lost = state
+            .process
+            .take_if(|process| std::ptr::eq(&raw const *process.relay, relay));
+        lost.is_some()
     }
 
     pub(super) fn primary(&self) -> Option<Arc<Editor>> {

@@ -8,7 +8,10 @@ use spectask_protocol::{
     Environment, Failure, FailureKind, PromptList, Role, TrustParams, TrustView,
 };
 
-use super::{error, face::Face, loopback::Served};
+use super::{
+    error,
+    face::{Face, Served},
+};
 use crate::{
     agents::{self, Agent, Observer, Source, SpawnSpec},
     config::{self, Config},

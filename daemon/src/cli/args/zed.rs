@@ -27,10 +27,14 @@ pub(in crate::cli) enum ZedCommand {
     #[command(after_help = "Examples:
   spectask zed threads
   spectask zed threads 0190a2
+  spectask zed threads --archived
   spectask zed threads --json | jq '.threads[] | select(.running)'")]
     Threads {
         /// The editor's id, or its beginning; see `spectask zed list`
         instance: Option<String>,
+        /// With threads of Zed's own agent that are archived or deleted
+        #[arg(long, conflicts_with = "instance")]
+        archived: bool,
     },
     /// Detach an editor: its threads close there, their sessions stay
     #[command(after_help = "Example:

@@ -21,7 +21,7 @@ use super::{
     error::{CliError, Exit},
     sheet::{Sheet, Tone},
     table::{Cell, table},
-    time,
+    time, wording,
 };
 
 pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> {
@@ -37,14 +37,17 @@ pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> 
             let list = daemon.call(ZedListAll, ZedListParams::default()).await?;
             ctx.show(&list, |sheet| editors(sheet, &list.instances, ctx.width()))?;
         }
-        ZedCommand::Threads { instance } => {
+        ZedCommand::Threads { instance, archived } => {
             let list = match instance {
                 Some(instance) => {
                     let instance = find(&daemon, &instance).await?;
                     daemon.call(ZedThreads, ZedParams { instance }).await?
                 }
                 None => {
-                    let all = ThreadListParams::default();
+                    let all = ThreadListParams {
+                        archived,
+                        ..ThreadListParams::default()
+                    };
                     daemon.call(ThreadListAll, all).await?
                 }
             };
@@ -143,10 +146,11 @@ fn threads(sheet: &mut Sheet, threads: &[ThreadView], now: Timestamp, width: Opt
     let rows: Vec<Vec<Cell>> = threads
         .iter()
         .map(|thread| {
-            let (tone, state) = match (thread.running, thread.status) {
-                (true, _) => (Tone::Good, "running"),
-                (_, status @ ThreadStatus::Failed) => (Tone::Bad, status.as_str()),
-                (_, status) => (Tone::Plain, status.as_str()),
+            let (tone, state) = match (&thread.seen, thread.running, thread.status) {
+                (Some(seen), _, _) => (Tone::Faint, wording::seen_state(seen)),
+                (_, true, _) => (Tone::Good, "running"),
+                (_, _, status @ ThreadStatus::Failed) => (Tone::Bad, status.as_str()),
+                (_, _, status) => (Tone::Plain, status.as_str()),
             };
             let name = thread.session.as_deref().unwrap_or(thread.id.as_str());
             vec![
@@ -182,6 +186,8 @@ mod tests {
             instance: (number == 2).then(|| "0190a2".into()),
             running: number == 2,
             last_activity: "2026-03-04T09:55:00Z".into(),
+            recorded: true,
+            seen: None,
         }
     }
 
