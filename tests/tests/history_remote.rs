@@ -44,7 +44,8 @@ fn git(env: &TestEnv, repo: &Path, args: &[&str]) {
 
 fn bare(env: &TestEnv, repo: &Path, name: &str) -> PathBuf {
     let path = env.folder().join(format!("{name}.git"));
-    git(env, 
+    git(
+        env,
         &env.home(),
         &["init", "-q", "--bare", path.to_str().unwrap()],
     );
@@ -106,7 +107,11 @@ fn nothing_leaves_unless_a_remote_was_named() {
 
     git(&env, here, &["tag", "-a", "v1", "-m", "v1", &first]);
     git(&env, here, &["config", "push.followTags", "true"]);
-    git(&env, here, &["config", "remote.archive.push", "+refs/*:refs/*"]);
+    git(
+        &env,
+        here,
+        &["config", "remote.archive.push", "+refs/*:refs/*"],
+    );
     let state = repo.checkout_state();
     let pushed = expect_json(&env, here, 0, &["history", "push"]);
     assert_eq!(pushed["pushed"], true);
@@ -125,7 +130,8 @@ fn nothing_leaves_unless_a_remote_was_named() {
 
     // The address that was named counts, not the name.
     let other = bare(&env, here, "other");
-    git(&env, 
+    git(
+        &env,
         here,
         &["config", "remote.archive.pushurl", other.to_str().unwrap()],
     );
@@ -160,7 +166,11 @@ fn another_machine_reads_it_and_keeps_its_own() {
 
     let clone = env.folder().join("laptop");
     let url = format!("file://{}", archive.display());
-    git(&env, &env.home(), &["clone", "-q", &url, clone.to_str().unwrap()]);
+    git(
+        &env,
+        &env.home(),
+        &["clone", "-q", &url, clone.to_str().unwrap()],
+    );
     assert_eq!(
         refs(&env, &clone, "refs/spectask"),
         [""; 0],
