@@ -185,6 +185,8 @@ methods! {
     PromptListAll = "prompt.list", Anyone, Empty => PromptList;
     /// Shows, pins or revokes trust in a repository's commands.
     ProjectTrust = "project.trust", Person, TrustParams => TrustView;
+    /// Tells, names or takes back the one remote that recorded history of a repository may go to.
+    HistoryRemoteNamed = "history.remote", Person, HistoryRemoteParams => HistoryRemoteView;
     /// Reads or sets the configuration.
     ConfigGet = "config.get", Person, ConfigParams => ConfigView;
     /// Lists events after a number; at most 1,000.

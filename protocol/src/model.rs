@@ -447,6 +447,25 @@ pub struct TrustView {
     pub trusted: bool,
 }
 
+/// The remote that recorded history of a repository may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteView {
+    /// The repository.
+    pub project: String,
+    /// The remote; none until a person names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<HistoryRemote>,
+}
+
+/// A remote as it was named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemote {
+    /// Its name.
+    pub name: String,
+    /// The address that it pushed to then, without credentials.
+    pub url: String,
+}
+
 /// What a finished SpecTask's branch holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffView {

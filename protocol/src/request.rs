@@ -336,6 +336,20 @@ pub struct TrustParams {
     pub revoke: bool,
 }
 
+/// Names the remote that recorded history of a repository may go to; changes nothing without a remote
+/// and without `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteParams {
+    /// A folder in the repository.
+    pub cwd: String,
+    /// The remote from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Whether there shall be none.
+    #[serde(default)]
+    pub none: bool,
+}
+
 /// Reads or sets the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigParams {

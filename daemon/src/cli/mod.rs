@@ -4,7 +4,8 @@
 //! to the daemon through the typed client over its local socket (`connect`), which is started when
 //! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
-//! live (`watch`). Editors run `acp`. Only `finish` touches the person's repository, on their behalf.
+//! live (`watch`). Editors run `acp`. Only `finish` and
+//! `history push | fetch` touch the person's repository, on their behalf.
 
 #![allow(
     clippy::print_stdout,

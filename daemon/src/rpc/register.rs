@@ -11,7 +11,7 @@ use spectask_protocol::{
 
 use super::{
     command, coordination, error, face::Face, history, layout, loopback::too_many, rate::Pace,
-    review, role::Peer, session, setup, system, task, zed,
+    remote, review, role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -158,6 +158,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::AgentLogin, setup::login)?
         .add(method::PromptListAll, setup::prompts)?
         .add(method::ProjectTrust, setup::trust)?
+        .add(method::HistoryRemoteNamed, remote::named)?
         .add(method::ConfigGet, setup::config)?
         .add(method::EventsList, system::events)?
         .module;

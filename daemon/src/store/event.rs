@@ -165,4 +165,20 @@ impl Write<'_> {
         )?;
         Ok(())
     }
+
+    /// Puts a setting in the place of what it was; none takes it away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_setting(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+        match value {
+            Some(value) => self.run(
+                "INSERT INTO setting (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                params![name, value],
+            )?,
+            None => self.run("DELETE FROM setting WHERE name = ?1", params![name])?,
+        };
+        Ok(())
+    }
 }

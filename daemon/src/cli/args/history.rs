@@ -134,6 +134,28 @@ What comes is to be read: nothing works on it. When its number is taken here, it
   spectask history export 7 --git-ai             # notes in refs/notes/ai
   spectask history export 7 --agent-trace > trace.jsonl")]
     Export(ExportArgs),
+    /// Push recorded history to the remote that was named for it
+    ///
+    /// Only refs below refs/spectask/sessions and refs/spectask/tasks leave, at the commits that were
+    /// looked at, never by force. A remote that everybody can read is refused, and one of which that
+    /// cannot be found out.
+    #[command(after_help = "Examples:
+  spectask history push --dry-run          # what would leave this machine
+  spectask history push
+  spectask history push archive            # this time to another remote")]
+    Push(HistoryPushArgs),
+    /// Fetch the recorded history of another machine; nothing of this one is moved
+    #[command(after_help = "Examples:
+  spectask history fetch
+  spectask history fetch archive
+  git log refs/spectask/remotes/archive/sessions/7-user-auth/02-api")]
+    Fetch(HistoryFetchArgs),
+    /// Tell or name the one remote that recorded history may go to
+    #[command(after_help = "Examples:
+  spectask history remote
+  spectask history remote archive
+  spectask history remote --none")]
+    Remote(HistoryRemoteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +195,36 @@ fn speed(text: &str) -> Result<f64, String> {
         Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
         _ => Err("a number above 0".to_owned()),
     }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryPushArgs {
+    /// The remote; the one that was named for history when absent
+    pub(in crate::cli) remote: Option<String>,
+    /// Only show what would leave
+    #[arg(short = 'n', long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Push even where everybody can read it
+    #[arg(long)]
+    pub(in crate::cli) allow_public: bool,
+    /// Push even if it cannot be found out who can read it
+    #[arg(long)]
+    pub(in crate::cli) allow_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryFetchArgs {
+    /// The remote; the one that was named for history when absent
+    pub(in crate::cli) remote: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryRemoteArgs {
+    /// The remote from now on
+    pub(in crate::cli) name: Option<String>,
+    /// None: nothing is pushed unless a remote is named on the command line
+    #[arg(long, conflicts_with = "name")]
+    pub(in crate::cli) none: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod blame;
 mod export;
 mod import;
 mod log;
+mod remote;
 mod search;
 mod show;
 mod trace;
@@ -39,6 +40,9 @@ pub(super) async fn run(ctx: &Context, args: HistoryArgs) -> Result<Exit, CliErr
         } => trace::trace(ctx, requirement, task, check).await,
         HistoryCommand::Import { task, from } => import::import(ctx, task, from).await,
         HistoryCommand::Export(args) => export::export(ctx, args).await,
+        HistoryCommand::Push(args) => remote::push(ctx, args).await,
+        HistoryCommand::Fetch(args) => remote::fetch(ctx, args).await,
+        HistoryCommand::Remote(args) => remote::named(ctx, args).await,
     }
 }
 
