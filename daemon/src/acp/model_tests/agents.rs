@@ -57,6 +57,8 @@ pub(super) struct Disk {
     pub(super) faults: Vec<String>,
     /// So many openings are refused for a passing reason.
     pub(super) hiccups: u32,
+    /// Prompts are not answered.
+    pub(super) hangs: bool,
     made: u32,
     processes: u32,
 }
@@ -139,7 +141,7 @@ impl Agents {
             let Some(id) = frame.get("id") else { continue };
             let Some(outcome) = self.answer(process, &frame) else {
                 // It dies, or hangs until it is killed.
-                if frame.to_string().contains("hang") {
+                if lock(&self.disk).hangs {
                     std::future::pending::<()>().await;
                 }
                 return;
@@ -264,7 +266,7 @@ impl Agents {
                     session: named,
                     text,
                 });
-                if word.contains("crash") || word.contains("hang") {
+                if word.contains("crash") || disk.hangs {
                     return None;
                 }
                 Ok(json!({ "stopReason": "end_turn" }))
