@@ -191,16 +191,15 @@ impl World {
     /// Ends the daemon as a crash does: nothing is written any more from a moment on.
     async fn crash(&mut self) {
         let daemon = self.daemon.take().unwrap();
+        self.agents.belong_to(None);
         daemon.ctx.store.close().await;
         self.agents.kill();
-        self.agents.belong_to(None);
         let editors: Vec<_> = lock(&daemon.room.editors).drain().collect();
         for (_, editor) in editors {
             if let Some(link) = editor.link() {
                 link.closed.cancel();
             }
         }
-        daemon.room.pool.close().await;
     }
 
     /// A SpecTask that is being implemented.
@@ -661,6 +660,29 @@ fn live(offers: Offers, actions: Vec<Action>) {
     });
 }
 
+/// The end of a process may be heard when another serves its threads already.
+#[tokio::test]
+async fn a_process_that_ends_late_takes_nothing_from_the_next() {
+    let mut world = World::new(Offers::Load).await;
+    for action in [Action::Draft(0), Action::Prompt(0, 0)] {
+        world.take(action).await;
+    }
+    let room = world.room();
+    let thread = room.thread(&world.threads[0].id).unwrap().unwrap();
+    let before = thread.process().unwrap();
+    let session = thread.row().acp_session.unwrap();
+    world.agents.kill();
+    world.take(Action::Prompt(0, 0)).await;
+    let next = thread.process().unwrap();
+    assert!(!Arc::ptr_eq(&before, &next));
+    before.relay.bind(&session, &thread, false);
+    before.relay.gone(&room).await;
+    let kept = thread.process().expect("it is served still");
+    assert!(Arc::ptr_eq(&kept, &next));
+    world.take(Action::Prompt(1, 0)).await;
+    world.look();
+}
+
 /// As many as take a few seconds; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
     let mut config = ProptestConfig {
@@ -669,7 +691,7 @@ fn config() -> ProptestConfig {
         ..ProptestConfig::default()
     };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 32;
+        config.cases = 24;
     }
     config
 }
