@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use spectask_protocol::WorkSessionId;
 
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     commands,
     live::{Stream, Way},
-    store::ThreadRow,
+    store::{StoreError, ThreadRow},
     workflow,
 };
 
@@ -337,21 +336,32 @@ pub(super) fn adapt(
     }
 }
 
-/// Forgets drafts that nobody prompted, now and every hour.
+/// Forgets drafts that nobody prompted, every hour. Not at once: windows that show some connect again
+/// when the daemon has started.
 pub(super) async fn collect_drafts(room: Weak<Room>) {
-    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut hours = tokio::time::interval_at(tokio::time::Instant::now() + HOUR, HOUR);
     loop {
         hours.tick().await;
         let Some(room) = room.upgrade() else { return };
         let life = i64::try_from(DRAFT_LIFE.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp::now().as_millisecond() - life;
-        let gone = room
-            .ctx
-            .store
-            .write(move |write| write.delete_drafts_older_than(before))
-            .await;
+        let gone = collect(&room, life).await;
         if let Err(error) = gone {
             tracing::warn!(%error, "old drafts were not forgotten");
         }
     }
+}
+
+/// Forgets drafts that nobody prompted for so many milliseconds and that no window shows.
+async fn collect(room: &Room, life: i64) -> Result<(), StoreError> {
+    let editors: Vec<Arc<Editor>> = lock(&room.editors).values().cloned().collect();
+    let shown: Vec<WorkSessionId> = editors.iter().flat_map(|editor| editor.shows()).collect();
+    let forget = room
+        .ctx
+        .store
+        .write(move |write| write.delete_drafts_older_than(life, &shown));
+    for id in forget.await? {
+        room.forget(&id);
+    }
+    Ok(())
 }

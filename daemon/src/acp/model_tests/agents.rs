@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use futures_util::future::BoxFuture;
@@ -57,6 +60,8 @@ pub(super) struct Disk {
     pub(super) faults: Vec<String>,
     /// So many openings are refused for a passing reason.
     pub(super) hiccups: u32,
+    /// Prompts are not answered.
+    pub(super) hangs: bool,
     made: u32,
     processes: u32,
 }
@@ -66,6 +71,7 @@ pub(super) struct Agents {
     pub(super) disk: Mutex<Disk>,
     offers: Offers,
     running: Mutex<CancellationToken>,
+    epoch: AtomicU32,
     ctx: Mutex<Option<Shared>>,
 }
 
@@ -75,12 +81,16 @@ impl Agents {
             disk: Mutex::default(),
             offers,
             running: Mutex::default(),
+            epoch: AtomicU32::new(0),
             ctx: Mutex::default(),
         })
     }
 
     /// They speak to that daemon from now on.
     pub(super) fn belong_to(&self, ctx: Option<Shared>) {
+        if ctx.is_none() {
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+        }
         *lock(&self.ctx) = ctx;
     }
 
@@ -97,9 +107,18 @@ impl Agents {
         }
     }
 
+    /// Starts agents for a daemon, until the next one has a starter: what is left of a daemon that was
+    /// killed starts nothing.
     pub(super) fn starter(self: &Arc<Self>) -> Starter {
         let agents = Arc::clone(self);
-        Box::new(move |spec, relay| agents.start(spec, relay))
+        let epoch = self.epoch.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::new(move |spec, relay| {
+            if agents.epoch.load(Ordering::SeqCst) == epoch {
+                agents.start(spec, relay)
+            } else {
+                Box::pin(std::future::pending())
+            }
+        })
     }
 
     fn start(
@@ -139,7 +158,7 @@ impl Agents {
             let Some(id) = frame.get("id") else { continue };
             let Some(outcome) = self.answer(process, &frame) else {
                 // It dies, or hangs until it is killed.
-                if frame.to_string().contains("hang") {
+                if lock(&self.disk).hangs {
                     std::future::pending::<()>().await;
                 }
                 return;
@@ -264,7 +283,7 @@ impl Agents {
                     session: named,
                     text,
                 });
-                if word.contains("crash") || word.contains("hang") {
+                if word.contains("crash") || disk.hangs {
                     return None;
                 }
                 Ok(json!({ "stopReason": "end_turn" }))
