@@ -27,6 +27,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("repo", &[]),
     ("agents", &[]),
     ("live", &["store", "redact"]),
+    ("recorder", &["store", "repo", "redact"]),
     ("commands", &[]),
     ("zed", &["zed_paths", "redact", "store"]),
     ("example_agent", &[]),

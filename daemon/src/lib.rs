@@ -15,8 +15,9 @@ pub mod workflow;
 // Floor 4: agent processes over ACP; the configuration that names them.
 pub mod agents;
 pub mod config;
-// Floor 5: what happens now: streams of sessions, who watches them.
+// Floor 5: what happens now: streams of sessions, who watches them; history in git.
 pub mod live;
+pub mod recorder;
 // Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent.
 pub mod commands;
 pub mod scheduler;

@@ -137,6 +137,8 @@ methods! {
     DecisionRecord = "decision.record", Anyone, DecideParams => Empty;
     /// Searches transcripts.
     HistorySearch = "history.search", Anyone, SearchParams => SearchResult;
+    /// Lays out recorded history as folders, on a branch or in a folder.
+    HistoryLayOut = "history.layOut", Person, LayOutParams => LaidOut;
     /// Lists agent threads, those in editors and those of planned sessions.
     ThreadListAll = "thread.list", Anyone, ThreadListParams => ThreadList;
     /// Shows a thread.
