@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use spectask_protocol::WorkSessionId;
 
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     commands,
     live::{Stream, Way},
+    scheduler::forget_drafts,
     store::ThreadRow,
     workflow,
 };
@@ -29,8 +29,6 @@ use crate::{
 const REGISTERED_AFTER: Duration = Duration::from_millis(50);
 /// Updates of a draft that are held at most.
 const MAX_HELD: usize = 1_000;
-/// Drafts that were not prompted for so long are forgotten.
-const DRAFT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// A conversation that a person began in an editor.
 pub(super) struct Thread {
@@ -337,20 +335,12 @@ pub(super) fn adapt(
     }
 }
 
-/// Forgets drafts that nobody prompted, now and every hour.
+/// Forgets drafts that nobody prompted, every hour; not at once, when editors have yet to come back.
 pub(super) async fn collect_drafts(room: Weak<Room>) {
-    let mut hours = tokio::time::interval(Duration::from_secs(3600));
     loop {
-        hours.tick().await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
         let Some(room) = room.upgrade() else { return };
-        let life = i64::try_from(DRAFT_LIFE.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp::now().as_millisecond() - life;
-        let gone = room
-            .ctx
-            .store
-            .write(move |write| write.delete_drafts_older_than(before))
-            .await;
-        if let Err(error) = gone {
+        if let Err(error) = forget_drafts(&room.ctx, false).await {
             tracing::warn!(%error, "old drafts were not forgotten");
         }
     }

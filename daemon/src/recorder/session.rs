@@ -268,6 +268,7 @@ impl Session {
             | EventKind::TaskPaused { .. }
             | EventKind::DocumentsCommitted { .. }
             | EventKind::MessageSent { .. }
+            | EventKind::ThreadsSeen { .. }
             | EventKind::Finished { .. } => {}
         }
         if let Some(subject) = subject {

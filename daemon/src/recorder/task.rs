@@ -226,6 +226,7 @@ impl Task {
             | EventKind::TurnStarted { .. }
             | EventKind::SessionCommitted { .. }
             | EventKind::PermissionAsked { .. }
+            | EventKind::ThreadsSeen { .. }
             | EventKind::MessageDelivered { .. } => {}
         }
         if let Some(subject) = subject {

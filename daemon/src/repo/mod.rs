@@ -29,6 +29,7 @@ mod pack;
 mod refs;
 mod remote;
 mod repository;
+mod retain;
 mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -51,6 +52,7 @@ pub use merge::Merge;
 pub use names::{check_ref_segment, slug};
 pub use remote::{Remote, web_compare_url};
 pub use repository::{Head, Repository};
+pub use retain::Saved;
 pub use snapshot::{RefChange, RefSnapshot};
 pub use worktree::{Worktree, WorktreeAt};
 

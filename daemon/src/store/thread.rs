@@ -103,6 +103,18 @@ impl Read<'_> {
         self.row("SELECT * FROM thread WHERE id = ?1", [id.as_str()], thread)
     }
 
+    /// Threads that were never prompted and not used since a time (milliseconds since the Unix epoch).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn drafts_before(&self, time: i64) -> Result<Vec<WorkSessionId>, StoreError> {
+        self.rows(
+            "SELECT id FROM thread WHERE status = 'draft' AND used_at < ?1",
+            [time],
+            |row| row::text(row, "id"),
+        )
+    }
+
     /// Threads that were not deleted, the one used last first.
     ///
     /// # Errors
@@ -178,16 +190,16 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Forgets threads that were never prompted and not used for so many milliseconds; returns how
-    /// many.
+    /// Forgets a thread if it was never prompted; whether it did.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn delete_drafts_older_than(&self, millis: i64) -> Result<usize, StoreError> {
-        self.run(
-            "DELETE FROM thread WHERE status = 'draft' AND used_at < ?1",
-            [self.now().saturating_sub(millis)],
-        )
+    pub fn delete_draft(&self, id: &WorkSessionId) -> Result<bool, StoreError> {
+        let gone = self.run(
+            "DELETE FROM thread WHERE status = 'draft' AND id = ?1",
+            [id.as_str()],
+        )?;
+        Ok(gone > 0)
     }
 
     /// Notes that no agent process serves any thread any more.
