@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
-    mcp,
+    history, mcp,
     paths::Paths,
     recorder::{self, Recorder},
     rpc::{Mounts, ServeError, Server},
@@ -120,6 +120,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         let places = zed_paths::places();
         tokio::spawn(zed::watch(store.clone(), redactor, places, Pace::default()))
     });
+    tokio::spawn(history::index(store.clone()));
     let history_stop = CancellationToken::new();
     let history = start_recorder(&ctx, &history_stop);
     tokio::spawn(stop_on_signal(stop.clone()));

@@ -18,8 +18,10 @@ pub mod config;
 // Floor 5: what happens now: streams of sessions, who watches them; history in git.
 pub mod live;
 pub mod recorder;
-// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent.
+// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent; what was
+// said and done before.
 pub mod commands;
+pub mod history;
 pub mod scheduler;
 pub mod zed;
 // Floor 7: JSON-RPC; the agent that ships with the product.

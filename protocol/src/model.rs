@@ -652,6 +652,17 @@ pub struct ZedInstanceView {
     pub threads: Vec<ThreadView>,
 }
 
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchResult {
+    /// The hits, newest first.
+    pub hits: Vec<SearchHit>,
+    /// Whether all that is indexed was looked at, or the limit was reached; false: the time was up.
+    pub complete: bool,
+    /// How many turns have ended and are not in the index yet.
+    pub behind: u32,
+}
+
 /// A place where a searched text was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
@@ -659,6 +670,8 @@ pub struct SearchHit {
     pub session: WorkSessionId,
     /// Its name.
     pub name: String,
+    /// The turn it was said in; 0 before the first.
+    pub turn: u32,
     /// The transcript's entry.
     pub index: u64,
     /// Who said it: `person`, `agent`, `tool`, `daemon`.

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
-    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SearchHit,
-    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
-    ZedInstanceView,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SessionRef,
+    SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView, ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.
@@ -449,10 +448,10 @@ pub struct DecideParams {
     pub source: String,
 }
 
-/// Searches what was said and done: transcripts of sessions, newest session first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Searches what was said and done in the transcripts of sessions, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchParams {
-    /// The text, without regard to case; at least 2 characters.
+    /// The text, without regard to case and to how blanks are written; 2 to 200 characters.
     pub text: String,
     /// Only this SpecTask or session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -460,6 +459,18 @@ pub struct SearchParams {
     /// Only sessions of the repository that this folder is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Only turns that read or wrote this file: its path in the repository, or the end of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Only sessions that serve this criterion (`2.3`) or requirement (`2`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirement: Option<String>,
+    /// Not before this moment, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Before this moment, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// At most so many hits; 20 when absent, at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
@@ -543,8 +554,6 @@ list! {
     ThreadList { threads: ThreadView }
     /// Attached editors.
     ZedInstanceList { instances: ZedInstanceView }
-    /// Hits of a search.
-    SearchResult { hits: SearchHit }
     /// Slash commands.
     CommandList { commands: CommandView }
     /// Results of a login.

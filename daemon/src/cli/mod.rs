@@ -31,6 +31,7 @@ mod finish;
 #[cfg(test)]
 mod fixtures;
 mod gc;
+mod history;
 mod launch;
 mod lint;
 mod list;
@@ -172,7 +173,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Messages(args) => coordinate::messages(ctx, args).await,
         Command::Attach(args) => coordinate::attach(ctx, args).await,
         Command::Decide(args) => coordinate::decide(ctx, args).await,
-        Command::Search(args) => coordinate::search(ctx, args).await,
+        Command::Search(args) => history::search(ctx, args).await,
         Command::Permissions(args) => permissions::run(ctx, args).await,
         Command::Agents(args) => agents::run(ctx, args).await,
         Command::Prompts(args) => setup::prompts(ctx, args).await,

@@ -225,6 +225,7 @@ impl Task {
             | EventKind::AgentStarted { .. }
             | EventKind::TurnStarted { .. }
             | EventKind::SessionCommitted { .. }
+            | EventKind::ThreadsSeen { .. }
             | EventKind::PermissionAsked { .. }
             | EventKind::ThreadsSeen { .. }
             | EventKind::MessageDelivered { .. } => {}

@@ -3,6 +3,7 @@
 mod acp;
 mod admin;
 mod coordinate;
+mod history;
 mod task;
 mod zed;
 
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 pub(super) use acp::*;
 pub(super) use admin::*;
 pub(super) use coordinate::*;
+pub(super) use history::*;
 pub(super) use task::*;
 pub(super) use zed::*;
 
@@ -219,7 +221,7 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
     Decide(DecideArgs),
     /// Search what was said and done in the transcripts
     #[command(after_help = "Examples:
-  spectask search \"rate limit\"            # in this repository, newest session first
+  spectask search \"rate limit\"            # in this repository, newest first
   spectask search migration --task 7/2
   spectask search token --all --limit 50")]
     Search(SearchArgs),

@@ -287,7 +287,7 @@ fn what_is_broken_is_refused_with_its_place() {
         ),
         (
             "{ \"agent_servers\": { \"SpecTask\": { \"command\": \"spectask\", \"args\": [], \"args\": [] } } }",
-            "1:72 \"args\" is there a second time; keep one of the two",
+            "1:71 \"args\" is there a second time; keep one of the two",
         ),
     ];
     for (text, expected) in broken {
