@@ -119,7 +119,7 @@ impl Read<'_> {
 }
 
 impl Write<'_> {
-    /// Forgets what was said in a session; whether there was anything.
+    /// Forgets what was said in a session, for searches too; whether there was anything.
     ///
     /// # Errors
     /// When the database fails.
@@ -128,6 +128,7 @@ impl Write<'_> {
             "DELETE FROM transcript WHERE session = ?1",
             [session.as_str()],
         )?;
+        self.forget_search(session)?;
         Ok(rows > 0)
     }
 
