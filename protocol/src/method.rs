@@ -8,7 +8,7 @@ use serde_json::{Value, json};
     clippy::wildcard_imports,
     reason = "the table names nearly all of them"
 )]
-use crate::{model::*, request::*};
+use crate::{history::*, model::*, request::*};
 
 /// The version of this protocol. Client and daemon compare it in `daemon.hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -138,10 +138,22 @@ methods! {
     CoordinationListAll = "coordination.list", Anyone, MessageListParams => MessageList;
     /// Records a decision.
     DecisionRecord = "decision.record", Anyone, DecideParams => Empty;
-    /// Searches transcripts.
+    /// Searches what was said and done, in an index that follows the transcripts.
     HistorySearch = "history.search", Anyone, SearchParams => SearchResult;
     /// Lays out recorded history as folders, on a branch or in a folder.
     HistoryLayOut = "history.layOut", Person, LayOutParams => LaidOut;
+    /// Lists turns, newest first.
+    HistoryLogOf = "history.log", Anyone, HistoryLogParams => HistoryLog;
+    /// Reads what was recorded of a session, from the store or from its ref.
+    HistoryShow = "history.show", Anyone, HistoryShowParams => RecordedPart;
+    /// Tells what lines of a file came of: commit, turn, task, requirement, prompt.
+    HistoryBlame = "history.blame", Anyone, BlameParams => BlameView;
+    /// Tells what became of requirements: tasks, turns, commits, verify results, and what is missing.
+    HistoryTrace = "history.trace", Anyone, TraceParams => TraceView;
+    /// Takes the recorded history of a SpecTask over from refs, to be read.
+    HistoryImport = "history.import", Person, ImportParams => Imported;
+    /// Exports the history of a SpecTask: a package, notes, records.
+    HistoryExport = "history.export", Person, ExportParams => Exported;
     /// Lists agent threads, those in editors and those of planned sessions.
     ThreadListAll = "thread.list", Anyone, ThreadListParams => ThreadList;
     /// Shows a thread.

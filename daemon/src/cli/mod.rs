@@ -174,6 +174,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Attach(args) => coordinate::attach(ctx, args).await,
         Command::Decide(args) => coordinate::decide(ctx, args).await,
         Command::Search(args) => history::search(ctx, args).await,
+        Command::History(args) => history::run(ctx, args).await,
         Command::Permissions(args) => permissions::run(ctx, args).await,
         Command::Agents(args) => agents::run(ctx, args).await,
         Command::Prompts(args) => setup::prompts(ctx, args).await,

@@ -9,6 +9,7 @@
 //! step only. All functions block; an async caller uses `spawn_blocking`.
 
 mod admin;
+mod blame;
 mod changes;
 mod commit;
 mod conflict;
@@ -26,6 +27,7 @@ mod merge;
 mod names;
 mod objects;
 mod pack;
+mod past;
 mod refs;
 mod remote;
 mod repository;
@@ -38,6 +40,7 @@ mod worktree;
 #[cfg(test)]
 mod worktree_tests;
 
+pub use blame::{Blame, BlamedCommit, BlamedLine};
 pub use changes::{Change, ChangeKind};
 pub use commit::{Author, CommitMessage};
 pub use copy::Copied;
@@ -50,6 +53,7 @@ pub use ledger::{Entry, Ledger};
 pub use log::CommitInfo;
 pub use merge::Merge;
 pub use names::{check_ref_segment, slug};
+pub use past::{AddedLines, CommitFacts, Past};
 pub use remote::{Remote, web_compare_url};
 pub use repository::{Head, Repository};
 pub use retain::Saved;

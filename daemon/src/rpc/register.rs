@@ -136,6 +136,12 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add_peer(method::DecisionRecord, coordination::decide)?
         .add(method::HistorySearch, history::search)?
         .add(method::HistoryLayOut, layout::lay_out)?
+        .add(method::HistoryLogOf, history::log)?
+        .add(method::HistoryShow, history::show)?
+        .add(method::HistoryBlame, history::blame)?
+        .add(method::HistoryTrace, history::trace)?
+        .add(method::HistoryImport, history::import)?
+        .add(method::HistoryExport, history::export)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?
