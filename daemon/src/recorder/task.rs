@@ -227,7 +227,6 @@ impl Task {
             | EventKind::SessionCommitted { .. }
             | EventKind::ThreadsSeen { .. }
             | EventKind::PermissionAsked { .. }
-            | EventKind::ThreadsSeen { .. }
             | EventKind::MessageDelivered { .. } => {}
         }
         if let Some(subject) = subject {

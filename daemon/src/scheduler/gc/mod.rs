@@ -25,13 +25,16 @@ const CALM: Duration = Duration::from_secs(60);
 /// What is looked at, and whether it is removed.
 struct Garbage {
     dry_run: bool,
+    /// Whether a person reads it: sizes, and what is nobody's, are looked at for people only.
+    told: bool,
     items: Vec<GcItem>,
 }
 
 impl Garbage {
-    fn new(dry_run: bool) -> Self {
+    fn new(dry_run: bool, told: bool) -> Self {
         Self {
             dry_run,
+            told,
             items: Vec::new(),
         }
     }
@@ -77,7 +80,7 @@ impl Garbage {
 /// When the database fails. What else fails is kept, with the reason.
 pub async fn collect_garbage(ctx: &Shared, dry_run: bool) -> Result<GcView, StoreError> {
     let _alone = ctx.cleaning.lock().await;
-    let mut garbage = Garbage::new(dry_run);
+    let mut garbage = Garbage::new(dry_run, true);
     worktrees::collect(ctx, &mut garbage).await?;
     branches::collect(ctx, &mut garbage).await?;
     data::collect(ctx, &mut garbage).await?;
@@ -95,7 +98,7 @@ pub async fn keep_tidy(ctx: Shared) {
     loop {
         tokio::time::sleep(CALM).await;
         committed.mark_unchanged();
-        let mut garbage = Garbage::new(false);
+        let mut garbage = Garbage::new(false, false);
         let alone = ctx.cleaning.lock().await;
         if let Err(error) = worktrees::collect(&ctx, &mut garbage).await {
             tracing::warn!(%error, "worktrees of finished tasks were not looked for");

@@ -5,7 +5,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
 
 use spectask_protocol::{
@@ -307,7 +306,7 @@ async fn what_is_in_use_stays() {
     );
     assert!(path.exists());
     drop(editor);
-    desk.ctx.live.editors().detach("e");
+    assert!(!desk.ctx.live.editors().detach("e"));
     assert!(!desk.ctx.is_running(&ids[0]));
     // Without its repository nothing can be saved, so nothing goes.
     let moved = desk.folder.path().join("elsewhere");
@@ -399,5 +398,4 @@ async fn the_log_that_was_put_aside_goes_when_it_is_old() {
     assert!(aside.exists());
     assert_eq!(desk.collect(false).await.items[0].kind, "log");
     assert!(!aside.exists());
-    drop(Arc::clone(&desk.ctx));
 }

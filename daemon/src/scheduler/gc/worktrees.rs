@@ -36,6 +36,9 @@ pub(super) async fn collect(ctx: &Shared, garbage: &mut Garbage) -> Result<(), S
             leave(&folder);
         }
     }
+    if !garbage.told {
+        return Ok(());
+    }
     for stray in folders(&ctx.paths.worktrees()) {
         if !known.contains(&stray) {
             let name = stray.display().to_string();
@@ -54,7 +57,11 @@ async fn of_task(
     garbage: &mut Garbage,
 ) -> Result<(), StoreError> {
     let name = path.display().to_string();
-    let bytes = size(path.to_owned()).await;
+    let bytes = if garbage.told {
+        size(path.to_owned()).await
+    } else {
+        0
+    };
     let users: Vec<WorkSessionId> = sessions
         .iter()
         .filter(|row| !row.is_ad_hoc() && ctx.worktree_of(task, row) == path)
