@@ -85,7 +85,7 @@ fn nothing_that_is_in_no_branch_is_lost() {
 
 #[test]
 fn transcripts_go_when_they_are_recorded_and_old() {
-    let mut env = example_env();
+    let env = example_env();
     let repo = SampleRepo::new(&env, "repo");
     let cwd = repo.path();
     let task = planned(&env, cwd, &[], ONE);
@@ -114,8 +114,7 @@ fn transcripts_go_when_they_are_recorded_and_old() {
     assert!(!kinds(&first, "removed").contains(&"transcript".to_owned()));
     assert_eq!(env.git(cwd, &["branch", "--list", "spectask/*"]), "");
     assert!(!said(&env).is_empty());
-    expect(&env, cwd, 0, &["daemon", "stop"]);
-    env.set("SPECTASK_HISTORY_KEEP_TRANSCRIPTS", "1s");
+    env.write_config("default_agent = \"example\"\n[history]\nkeep_transcripts = \"1s\"\n");
     std::thread::sleep(Duration::from_millis(1100));
     let second = env.json(cwd, &["gc"]);
     let gone = kinds(&second, "removed").contains(&"transcript".to_owned());
