@@ -5,8 +5,10 @@ use std::{
     env, fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use jiff::{Span, SpanRelativeTo, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use spectask_protocol::AgentName;
@@ -76,11 +78,39 @@ pub struct History {
     /// Whether sessions are recorded on refs under `refs/spectask/` of the repository they work in.
     /// `SPECTASK_HISTORY_RECORD`
     pub record: bool,
+    /// How long the daemon keeps what was said in sessions that cannot go on, such as `90d`, once it is
+    /// recorded in git; `spectask gc` removes what is older. Absent: for ever.
+    /// `SPECTASK_HISTORY_KEEP_TRANSCRIPTS`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_transcripts: Option<String>,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { record: true }
+        Self {
+            record: true,
+            keep_transcripts: None,
+        }
+    }
+}
+
+impl History {
+    /// How long transcripts are kept; none: for ever. Days have 24 hours.
+    ///
+    /// # Errors
+    /// Why the text is no such time.
+    pub fn retention(&self) -> Result<Option<Duration>, String> {
+        let Some(text) = &self.keep_transcripts else {
+            return Ok(None);
+        };
+        let unfit = || format!("`{text}` is not a time above zero such as `90d` or `12h`");
+        let span: Span = text.parse().map_err(|_| unfit())?;
+        let relative = SpanRelativeTo::days_are_24_hours();
+        let seconds = span.total((Unit::Second, relative)).map_err(|_| unfit())?;
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(time) if !time.is_zero() => Ok(Some(time)),
+            _ => Err(unfit()),
+        }
     }
 }
 
@@ -224,6 +254,10 @@ impl Config {
             config.history.record = record;
             Ok(())
         })?;
+        overlay("HISTORY_KEEP_TRANSCRIPTS", &mut |value| {
+            config.history.keep_transcripts = Some(value.to_owned());
+            config.history.retention().map(drop)
+        })?;
         overlay("LOG", &mut |value| {
             config.log = value.to_owned();
             Ok(())
@@ -246,6 +280,12 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        self.history
+            .retention()
+            .map_err(|reason| ConfigError::Syntax {
+                path: path.into(),
+                reason: format!("history.keep_transcripts: {reason}"),
+            })?;
         let limits = [
             ("session_limit", self.session_limit, 1),
             ("agent_spawn_limit", self.agent_spawn_limit, 0),
@@ -420,6 +460,8 @@ mod tests {
         for (key, value) in [
             ("session_limit", "0"),
             ("agent_spawn_limit", "33"),
+            ("history.keep_transcripts", "0d"),
+            ("history.keep_transcripts", "soon"),
             ("nonsense", "1"),
             ("", "1"),
             ("log.x", "1"),
@@ -427,6 +469,28 @@ mod tests {
             assert!(set(&path, key, value).is_err(), "{key}");
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn transcripts_are_kept_for_ever_or_a_time() {
+        let kept = |text: Option<&str>| {
+            let history = History {
+                keep_transcripts: text.map(str::to_owned),
+                ..History::default()
+            };
+            history
+                .retention()
+                .ok()
+                .flatten()
+                .map(|time| time.as_secs())
+        };
+        assert_eq!(kept(None), None);
+        assert_eq!(kept(Some("90d")), Some(90 * 86_400));
+        assert_eq!(kept(Some("2w")), Some(14 * 86_400));
+        assert_eq!(kept(Some("1h 30m")), Some(5_400));
+        for bad in ["-1d", "0s", "", "3mo", "x"] {
+            assert_eq!(kept(Some(bad)), None, "{bad}");
+        }
     }
 
     #[test]

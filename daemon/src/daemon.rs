@@ -114,6 +114,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
     tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
+    tokio::spawn(scheduler::keep_tidy(Arc::clone(&ctx)));
     let zed = watch_zed.then(|| {
         let redactor = ctx.redactor(&Default::default());
         let places = zed_paths::places();

@@ -79,6 +79,9 @@ methods! {
     DaemonStatus = "daemon.status", Anyone, Empty => DaemonView;
     /// Stops the daemon; work goes on when it starts again.
     DaemonShutdown = "daemon.shutdown", Person, ShutdownParams => Empty;
+    /// Removes what nobody needs any more: worktrees and merged branches of finished SpecTasks, old drafts,
+    /// logs and transcripts. What is in no branch is saved to a ref first.
+    DaemonGc = "daemon.gc", Person, GcParams => GcView;
     /// Checks the set-up.
     DaemonDoctor = "daemon.doctor", Anyone, DoctorParams => DoctorReport;
     /// Creates a SpecTask from a prompt and starts to plan.

@@ -192,6 +192,39 @@ const fn recorded() -> bool {
     true
 }
 
+/// One thing that `daemon.gc` looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GcItem {
+    /// What: `worktree`, `branch`, `transcript`, `blobs`, `drafts`, `log`, `database`.
+    pub kind: String,
+    /// Which: a path, a branch, the name of a session, or how many.
+    pub name: String,
+    /// What became of it: `removed`, `would_remove`, or `kept`, for the reason given.
+    pub outcome: String,
+    /// Bytes that this frees, or would free.
+    pub bytes: u64,
+    /// The ref that holds what would have been lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<String>,
+    /// The commit that the ref was left at; none in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_commit: Option<String>,
+    /// Why it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What `daemon.gc` did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GcView {
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// What was looked at.
+    pub items: Vec<GcItem>,
+    /// Bytes that were freed, or would be.
+    pub bytes: u64,
+}
+
 /// A thread of Zed's own agent, as Zed's database tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SeenView {

@@ -254,6 +254,14 @@ pub struct SessionListParams {
     pub seen: bool,
 }
 
+/// Removes what nobody needs any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GcParams {
+    /// Only tell what would be removed.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
 /// Names one work session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionParams {

@@ -15,6 +15,8 @@ mod common;
 #[cfg(unix)]
 mod coordination;
 #[cfg(unix)]
+mod gc;
+#[cfg(unix)]
 mod history_remote;
 #[cfg(target_os = "linux")]
 mod http;

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     commands,
     live::{Stream, Way},
+    scheduler,
     store::{StoreError, ThreadRow},
     workflow,
 };
@@ -28,8 +29,6 @@ use crate::{
 const REGISTERED_AFTER: Duration = Duration::from_millis(50);
 /// Updates of a draft that are held at most.
 const MAX_HELD: usize = 1_000;
-/// Drafts that were not prompted for so long are forgotten.
-const DRAFT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// A conversation that a person began in an editor.
 pub(super) struct Thread {
@@ -339,14 +338,10 @@ pub(super) fn adapt(
 /// Forgets drafts that nobody prompted, every hour. Not at once: windows that show some connect again
 /// when the daemon has started.
 pub(super) async fn collect_drafts(room: Weak<Room>) {
-    const HOUR: Duration = Duration::from_secs(3600);
-    let mut hours = tokio::time::interval_at(tokio::time::Instant::now() + HOUR, HOUR);
     loop {
-        hours.tick().await;
+        tokio::time::sleep(Duration::from_secs(3600)).await;
         let Some(room) = room.upgrade() else { return };
-        let life = i64::try_from(DRAFT_LIFE.as_millis()).unwrap_or(i64::MAX);
-        let gone = collect(&room, life).await;
-        if let Err(error) = gone {
+        if let Err(error) = collect(&room, scheduler::DRAFT_LIFE).await {
             tracing::warn!(%error, "old drafts were not forgotten");
         }
     }
@@ -356,11 +351,7 @@ pub(super) async fn collect_drafts(room: Weak<Room>) {
 async fn collect(room: &Room, life: i64) -> Result<(), StoreError> {
     let editors: Vec<Arc<Editor>> = lock(&room.editors).values().cloned().collect();
     let shown: Vec<WorkSessionId> = editors.iter().flat_map(|editor| editor.shows()).collect();
-    let forget = room
-        .ctx
-        .store
-        .write(move |write| write.delete_drafts_older_than(life, &shown));
-    for id in forget.await? {
+    for id in scheduler::forget_drafts(&room.ctx, life, &shown, false).await? {
         room.forget(&id);
     }
     Ok(())

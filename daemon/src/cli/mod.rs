@@ -31,6 +31,7 @@ mod findings;
 mod finish;
 #[cfg(test)]
 mod fixtures;
+mod gc;
 mod history;
 mod launch;
 mod lint;
@@ -183,6 +184,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Finish(args) => finish::run(ctx, args).await,
         Command::Config(args) => setup::config(ctx, args).await,
         Command::Doctor => setup::doctor(ctx).await,
+        Command::Gc { dry_run } => gc::run(ctx, dry_run).await,
         Command::Daemon(args) => service::run(ctx, args.command).await,
         Command::Zed(args) => zed::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,

@@ -32,6 +32,7 @@ mod publish;
 mod refs;
 mod remote;
 mod repository;
+mod retain;
 mod snapshot;
 #[cfg(test)]
 mod testing;
@@ -57,6 +58,7 @@ pub use past::{AddedLines, CommitFacts, Past};
 pub use publish::{Audience, FetchedRef, Outgoing, OutgoingRef, audience};
 pub use remote::{Remote, web_compare_url, without_password};
 pub use repository::{Head, Repository};
+pub use retain::Saved;
 pub use snapshot::{RefChange, RefSnapshot};
 pub use worktree::{Worktree, WorktreeAt};
 

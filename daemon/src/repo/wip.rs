@@ -19,7 +19,7 @@ impl Repository {
     /// Commits the uncommitted state of a worktree (tracked and untracked files, without what is
     /// ignored and without `exclude`) to a ref such as `refs/spectask/wip/…`, and gives the commit;
     /// `None` when there is nothing to save. Index, branch and files of the worktree stay as they
-    /// are. A ref that exists becomes the second parent.
+    /// are. A ref that exists becomes the second parent; one that holds just that state stays.
     ///
     /// # Errors
     /// When git cannot read the worktree or write the commit.
@@ -74,6 +74,13 @@ impl Repository {
             .map(|id| git2::Oid::from_str(id).and_then(|id| opened.find_commit(id)))
             .transpose()
             .map_err(object("save", about()))?;
+        // Saved before, by a command that was killed before it went on.
+        if let Some(earlier) = &earlier
+            && earlier.tree_id() == tree.id()
+            && earlier.parent_id(0).is_ok_and(|first| first == parent.id())
+        {
+            return Ok(Some(earlier.id().to_string()));
+        }
         let mut parents = vec![&parent];
         parents.extend(earlier.as_ref());
         let signature = self.signature(&Author::User)?;

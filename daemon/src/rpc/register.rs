@@ -105,6 +105,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add_peer(method::DaemonHello, system::hello)?
         .add_peer(method::DaemonStatus, system::status)?
         .add(method::DaemonShutdown, system::shutdown)?
+        .add(method::DaemonGc, system::gc)?
         .add(method::DaemonDoctor, setup::doctor)?
         .add(method::SpecTaskCreate, task::create)?
         .add(method::SpecTaskListAll, task::list)?

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use spectask_protocol::{
-    DaemonView, Empty, EventList, EventsParams, Failure, FailureKind, HelloParams, HistoryWait,
-    PROTOCOL_VERSION, Role, ShutdownParams,
+    DaemonView, Empty, EventList, EventsParams, Failure, FailureKind, GcParams, GcView,
+    HelloParams, HistoryWait, PROTOCOL_VERSION, Role, ShutdownParams,
 };
 
 use super::{error, face::Face, role::Peer};
-use crate::workflow::lookup::find_task;
+use crate::{scheduler::collect_garbage, workflow::lookup::find_task};
 
 fn view(face: &Face, peer: Peer) -> DaemonView {
     let paths = &face.ctx.paths;
@@ -76,6 +76,12 @@ pub(super) async fn shutdown(
         face.stop.cancel();
     }
     Ok(Empty {})
+}
+
+pub(super) async fn gc(face: Arc<Face>, _role: Role, params: GcParams) -> Result<GcView, Failure> {
+    collect_garbage(&face.ctx, params.dry_run)
+        .await
+        .map_err(error::store)
 }
 
 pub(super) async fn events(

@@ -67,6 +67,8 @@ pub struct Context {
     pub history: crate::recorder::Status,
     /// Wakes the scheduler without an event.
     pub wake: Notify,
+    /// One clean-up at a time.
+    pub(super) cleaning: tokio::sync::Mutex<()>,
     redaction_key: [u8; 32],
     /// The redactors used last, the newest at the end.
     redactors: Mutex<Vec<(Secrets, Redactor)>>,
@@ -104,6 +106,7 @@ impl Context {
             prompts,
             history: crate::recorder::Status::default(),
             wake: Notify::new(),
+            cleaning: tokio::sync::Mutex::default(),
             redaction_key,
             redactors: Mutex::default(),
             draining: AtomicBool::new(false),

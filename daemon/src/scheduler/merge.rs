@@ -277,7 +277,7 @@ async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::En
     let (root, copy) = (job.project.root.clone(), job.chores.copy.clone());
     git(&job.repository, move |repository| {
         // What verify left there is no one's work.
-        repository.remove_worktree(&path, Some("refs/spectask/wip/integration"), &[])?;
+        repository.remove_worktree(&path, Some("refs/spectask/wip/integration"), &copy)?;
         repository.add_worktree(&path, &at)?;
         repository.copy_into(root.as_ref(), &path, &copy)?;
         Ok(())

@@ -57,6 +57,10 @@ impl Store {
             .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
             .map_err(|e| fail(&e))?;
         migrate(&mut connection).map_err(|e| fail(&e))?;
+        if let Err(error) = compact(&connection) {
+            // There may be no room for it; it works as it is.
+            tracing::warn!(%error, "empty pages of the database stay");
+        }
         let last: u64 = connection
             .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| {
                 row.get(0)
@@ -153,6 +157,15 @@ fn migrate(connection: &mut Connection) -> rusqlite_migration::Result<()> {
     connection.execute_batch("PRAGMA foreign_keys=OFF;")?;
     Migrations::from_slice(MIGRATIONS).to_latest(connection)?;
     connection.execute_batch("PRAGMA foreign_keys=ON;")?;
+    Ok(())
+}
+
+/// Gives empty pages back to the system when they are many. Now is the time: nobody waits for the
+/// writer, and a crash leaves the file as it was.
+fn compact(connection: &Connection) -> Result<(), StoreError> {
+    if Read(connection).free_pages()?.are_many() {
+        connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    }
     Ok(())
 }
 

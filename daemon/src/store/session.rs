@@ -120,7 +120,7 @@ pub struct NewSession {
     pub project: Option<ProjectId>,
 }
 
-fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+pub(super) fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     let waiting = match row::optional(row, "wait_kind")? {
         Some(kind) => Some(Waiting {
             kind,

@@ -103,6 +103,20 @@ impl Read<'_> {
         self.row("SELECT * FROM thread WHERE id = ?1", [id.as_str()], thread)
     }
 
+    /// Threads that were never prompted and not used since a time (milliseconds since the Unix epoch),
+    /// without those that view another session and those that were deleted, whose rows say so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn drafts_before(&self, time: i64) -> Result<Vec<WorkSessionId>, StoreError> {
+        self.rows(
+            "SELECT id FROM thread WHERE status = 'draft' AND used_at < ?1 AND deleted_at IS NULL
+                AND state ->> '$.viewing' IS NULL",
+            [time],
+            |row| row::text(row, "id"),
+        )
+    }
+
     /// Threads that were not deleted, the one used last first.
     ///
     /// # Errors
@@ -178,26 +192,17 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Forgets threads that were never prompted and not used for so many milliseconds. Those that are
-    /// `shown`, those that view another session, and those that were deleted, whose rows say so, stay.
-    /// Returns which were forgotten.
+    /// Forgets a thread if it is such a draft as [`Read::drafts_before`] finds; whether it did.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn delete_drafts_older_than(
-        &self,
-        millis: i64,
-        shown: &[WorkSessionId],
-    ) -> Result<Vec<WorkSessionId>, StoreError> {
-        let shown: Vec<&str> = shown.iter().map(WorkSessionId::as_str).collect();
-        self.rows(
-            "DELETE FROM thread WHERE status = 'draft' AND used_at < ?1 AND deleted_at IS NULL
-                AND state ->> '$.viewing' IS NULL
-                AND id NOT IN (SELECT value FROM json_each(?2))
-             RETURNING id",
-            params![self.now().saturating_sub(millis), row::to_json(&shown)?],
-            |row| row::text(row, "id"),
-        )
+    pub fn delete_draft(&self, id: &WorkSessionId) -> Result<bool, StoreError> {
+        let gone = self.run(
+            "DELETE FROM thread WHERE status = 'draft' AND deleted_at IS NULL
+                AND state ->> '$.viewing' IS NULL AND id = ?1",
+            [id.as_str()],
+        )?;
+        Ok(gone > 0)
     }
 
     /// Notes that no agent process serves any thread any more.

@@ -14,7 +14,7 @@ use super::{Read, StoreError, Write, event::rfc3339};
 const BLOB_FROM: usize = 64 * 1024;
 
 /// The member of an object that stands for a string kept as a blob.
-const BLOB_KEY: &str = "$blob";
+pub(super) const BLOB_KEY: &str = "$blob";
 
 /// Cheap and near the best ratio for short JSON.
 const ZSTD_LEVEL: i32 = 3;
@@ -237,6 +237,11 @@ impl Write<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The frames of a row, with blobs as they are named in it.
+pub(super) fn frames(packed: &[u8]) -> Result<Vec<Frame>, StoreError> {
+    decode(&unpack(packed)?)
 }
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {

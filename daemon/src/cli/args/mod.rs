@@ -289,6 +289,18 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
     #[command(after_help = "Example:
   spectask doctor")]
     Doctor,
+    /// Remove what nobody needs any more: worktrees and merged branches of finished SpecTasks, old data
+    #[command(after_help = "Examples:
+  spectask gc --dry-run       # only says what it would remove
+  spectask gc --json | jq '.items[] | select(.saved)'
+
+What is in no branch is saved to a ref under refs/spectask/wip first; `git show REF` shows it.
+Branches that are not merged stay.")]
+    Gc {
+        /// Only say what would be removed
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
     /// Run, start, stop or look at the daemon (it starts by itself)
     #[command(after_help = "Examples:
   spectask daemon status
