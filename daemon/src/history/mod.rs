@@ -13,6 +13,8 @@ mod export;
 mod import;
 mod index;
 mod letters;
+#[cfg(test)]
+mod past_tests;
 mod recorded;
 mod said;
 mod search;
@@ -25,7 +27,7 @@ pub use blame::blame;
 pub use error::HistoryError;
 pub use export::export;
 pub use import::import;
-pub use index::index;
+pub use index::{catch_up, index};
 pub use search::{LIMITS, find, nothing, scan};
 pub use trace::trace;
 pub use turns::{log, show};
