@@ -159,7 +159,7 @@ fn told(sheet: &mut Sheet, outgoing: &Outgoing, name: &str, url: &str, pushed: b
         );
         return;
     }
-    let commits = outgoing.refs.iter().map(|one| one.commits).sum();
+    let commits: u64 = outgoing.refs.iter().map(|one| one.commits).sum();
     let verb = if pushed { "went" } else { "would go" };
     sheet.line(
         Tone::Strong,
