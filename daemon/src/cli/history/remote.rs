@@ -164,10 +164,11 @@ fn told(sheet: &mut Sheet, outgoing: &Outgoing, name: &str, url: &str, pushed: b
     sheet.line(
         Tone::Strong,
         &format!(
-            "{} refs with {commits} commits, {} files, {} bytes {verb} to {name}  {url}",
-            outgoing.refs.len(),
-            outgoing.files.len(),
-            outgoing.bytes
+            "{} with {}, {}, {} {verb} to {name}  {url}",
+            count(outgoing.refs.len(), "ref"),
+            count(commits, "commit"),
+            count(outgoing.files.len(), "file"),
+            count(outgoing.bytes, "byte"),
         ),
     );
     for one in outgoing.refs.iter().take(SHOWN) {
@@ -178,17 +179,22 @@ fn told(sheet: &mut Sheet, outgoing: &Outgoing, name: &str, url: &str, pushed: b
         let to = one.id.get(..10).unwrap_or(&one.id);
         sheet.plain("  ").put(Tone::Name, &one.name).line(
             Tone::Faint,
-            &format!("  {from} → {to}, {} commits", one.commits),
+            &format!("  {from} → {to}, {}", count(one.commits, "commit")),
         );
     }
     more(sheet, outgoing.refs.len());
-    if !pushed {
+    if !pushed && !outgoing.files.is_empty() {
         sheet.line(Tone::Strong, "Files in them:");
         for file in outgoing.files.iter().take(SHOWN) {
             sheet.plain("  ").line(Tone::Plain, file);
         }
         more(sheet, outgoing.files.len());
     }
+}
+
+fn count<N: TryInto<u64>>(count: N, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn more(sheet: &mut Sheet, all: usize) {
@@ -223,8 +229,9 @@ pub(super) async fn fetch(ctx: &Context, args: HistoryFetchArgs) -> Result<Exit,
         sheet.line(
             Tone::Good,
             &format!(
-                "{new} new refs and {} longer ones from {name}:",
-                fetched.len() - new
+                "{} and {} from {name}:",
+                count(new, "new ref"),
+                count(fetched.len() - new, "longer one")
             ),
         );
         for one in fetched.iter().take(SHOWN) {
@@ -319,6 +326,7 @@ fn on_github(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repo::OutgoingRef;
 
     #[test]
     fn a_repository_on_github_is_known_by_its_address() {
@@ -339,6 +347,35 @@ mod tests {
         ] {
             assert_eq!(on_github(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn what_would_leave_is_shown() {
+        let one = |name: &str, old: Option<&str>| OutgoingRef {
+            name: name.into(),
+            id: "0123456789abcdef0123456789abcdef01234567".into(),
+            old: old.map(str::to_owned),
+            commits: 1,
+        };
+        let outgoing = Outgoing {
+            refs: vec![
+                one("refs/spectask/sessions/7-user-auth/01-api", None),
+                one("refs/spectask/tasks/7-user-auth", Some("fedcba9876543210")),
+            ],
+            same: 3,
+            bytes: 2_048,
+            files: vec!["conversation.md".into(), "turns/0001\u{1b}[2J.json".into()],
+        };
+        let mut sheet = Sheet::new(false);
+        told(&mut sheet, &outgoing, "archive", "git@example.org:a", false);
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        2 refs with 2 commits, 2 files, 2048 bytes would go to archive  git@example.org:a
+          refs/spectask/sessions/7-user-auth/01-api  new → 0123456789, 1 commit
+          refs/spectask/tasks/7-user-auth  fedcba9876 → 0123456789, 1 commit
+        Files in them:
+          conversation.md
+          turns/0001␛[2J.json
+        ");
     }
 
     #[test]
