@@ -14,6 +14,8 @@ mod commands;
 mod common;
 #[cfg(unix)]
 mod coordination;
+#[cfg(unix)]
+mod history;
 #[cfg(target_os = "linux")]
 mod http;
 mod job;
