@@ -41,6 +41,8 @@ pub struct Config {
     pub log: String,
     /// HTTP on this machine, for programs that cannot open the local socket.
     pub http: Http,
+    /// What is recorded in git.
+    pub history: History,
     /// Agents, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<AgentName, Profile>,
@@ -58,8 +60,24 @@ impl Default for Config {
             command_limit: 1800,
             log: "info".into(),
             http: Http::default(),
+            history: History::default(),
             agents: BTreeMap::new(),
         }
+    }
+}
+
+/// What is recorded in git. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Whether sessions are recorded on refs under `refs/spectask/` of the repository they work in.
+    /// `SPECTASK_HISTORY_RECORD`
+    pub record: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { record: true }
     }
 }
 
@@ -177,6 +195,11 @@ impl Config {
         })?;
         overlay("HTTP_PORT", &mut |value| {
             config.http.port = value.parse().map_err(|_| "is not a port")?;
+            Ok(())
+        })?;
+        overlay("HISTORY_RECORD", &mut |value| {
+            let record = value.parse().map_err(|_| "is neither true nor false")?;
+            config.history.record = record;
             Ok(())
         })?;
         overlay("LOG", &mut |value| {
@@ -341,7 +364,7 @@ mod tests {
         let check = |prefix: &str, properties: &serde_json::Value| {
             let fields = properties.as_object().unwrap().iter();
             for (field, about) in
-                fields.filter(|(field, _)| !["agents", "http"].contains(&field.as_str()))
+                fields.filter(|(field, _)| !["agents", "history", "http"].contains(&field.as_str()))
             {
                 let variable = format!("{prefix}{}", field.to_uppercase());
                 assert!(asked.borrow().contains(&variable), "{variable}");
@@ -351,6 +374,8 @@ mod tests {
         };
         check("SPECTASK_", &schema["properties"]);
         check("SPECTASK_HTTP_", &schema["$defs"]["Http"]["properties"]);
+        let history = &schema["$defs"]["History"]["properties"];
+        check("SPECTASK_HISTORY_", history);
     }
 
     #[test]

@@ -137,6 +137,8 @@ methods! {
     DecisionRecord = "decision.record", Anyone, DecideParams => Empty;
     /// Searches what was said and done, in an index that follows the transcripts.
     HistorySearch = "history.search", Anyone, SearchParams => SearchResult;
+    /// Lays out recorded history as folders, on a branch or in a folder.
+    HistoryLayOut = "history.layOut", Person, LayOutParams => LaidOut;
     /// Lists turns, newest first.
     HistoryLogOf = "history.log", Anyone, HistoryLogParams => HistoryLog;
     /// Reads what was recorded of a session, from the store or from its ref.

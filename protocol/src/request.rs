@@ -545,3 +545,20 @@ list! {
     /// Results of a login.
     AgentLoginView { agents: AgentTestView }
 }
+
+/// Lays out the recorded history of a SpecTask as folders: `specs/{task}/…`, `sessions/{task}/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayOutParams {
+    /// The SpecTask.
+    pub task: TaskRef,
+    /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
+    /// without a folder: `history/{task}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The folder that gets them, absolute; it must be empty or not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Whether the machine-readable records and frames go with them.
+    #[serde(default)]
+    pub records: bool,
+}

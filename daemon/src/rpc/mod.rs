@@ -12,6 +12,7 @@ mod error;
 mod face;
 mod history;
 mod http;
+mod layout;
 mod local;
 mod loopback;
 mod owner;

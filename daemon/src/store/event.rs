@@ -8,7 +8,8 @@ use spectask_protocol::{Event, EventKind, SpecTaskId, WorkSessionId};
 use super::{Read, StoreError, Write, row};
 
 /// A time of the database as RFC 3339 in UTC.
-pub(super) fn rfc3339(millis: i64) -> String {
+#[must_use]
+pub fn rfc3339(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .unwrap_or_default()
         .to_string()

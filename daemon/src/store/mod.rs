@@ -29,6 +29,7 @@ mod work;
 mod writer;
 
 pub use error::StoreError;
+pub use event::rfc3339;
 pub use message::{MessageRow, NewMessage};
 pub use past::{ImportedSession, ImportedTask, ImportedTurn};
 pub use process::ProcessRow;
