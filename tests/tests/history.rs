@@ -187,12 +187,12 @@ fn another_machine_takes_a_task_over_from_a_clone() {
 
     let there = example_env();
     let url = format!("file://{}", repo.path().display());
-    there.git(&there.folder(), &["clone", "-q", &url, "clone"]);
+    let _ = there.git(&there.folder(), &["clone", "-q", &url, "clone"]);
     let clone = there.folder().join("clone");
     assert_eq!(there.git(&clone, &["for-each-ref", "refs/spectask"]), "");
     expect(&there, &clone, 3, &["history", "import", "1-notes"]);
     // By hand, as a person would; then by the command.
-    there.git(
+    let _ = there.git(
         &clone,
         &["fetch", "-q", "origin", "refs/spectask/*:refs/spectask/*"],
     );
