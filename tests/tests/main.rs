@@ -30,6 +30,8 @@ mod mcp;
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
+mod recorder;
+#[cfg(unix)]
 mod sessions_mcp;
 #[cfg(unix)]
 mod shim;

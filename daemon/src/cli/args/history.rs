@@ -125,8 +125,11 @@ What comes is to be read: nothing works on it. When its number is taken here, it
         #[arg(long, value_name = "REMOTE", default_value = "refs")]
         from: String,
     },
-    /// Export the history of a SpecTask: a package, git-ai notes, agent-trace records
+    /// Export the history of a SpecTask: folders, a package, git-ai notes, agent-trace records
     #[command(after_help = "Examples:
+  spectask history export 7                      # specs/ and sessions/ on branch history/7-user-auth
+  spectask history export 7 --to-branch docs
+  spectask history export 7 --to ./user-auth     # in a new folder
   spectask history export 7 --zip user-auth.zip
   spectask history export 7 --git-ai             # notes in refs/notes/ai
   spectask history export 7 --agent-trace > trace.jsonl")]
@@ -139,11 +142,20 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) task: TaskRef,
     #[command(flatten)]
     pub(in crate::cli) form: ExportTo,
+    /// With the machine-readable records and frames; only on a branch or in a folder
+    #[arg(long, conflicts_with_all = ["zip", "git_ai", "agent_trace"])]
+    pub(in crate::cli) records: bool,
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(in crate::cli) struct ExportTo {
+    /// Commit specs and sessions on this branch [default: history/{task}]
+    #[arg(long, value_name = "BRANCH")]
+    pub(in crate::cli) to_branch: Option<String>,
+    /// Write specs and sessions into a new folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) to: Option<PathBuf>,
     /// Write specs and sessions into a zip file
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) zip: Option<PathBuf>,

@@ -1,6 +1,9 @@
 //! `history export`: the history of a SpecTask in other forms.
 
-use spectask_protocol::{ExportForm, ExportParams, method::HistoryExport};
+use spectask_protocol::{
+    ExportForm, ExportParams, LayOutParams,
+    method::{HistoryExport, HistoryLayOut},
+};
 
 use crate::cli::{
     args::ExportArgs,
@@ -10,6 +13,9 @@ use crate::cli::{
 };
 
 pub(super) async fn export(ctx: &Context, args: ExportArgs) -> Result<Exit, CliError> {
+    if args.form.zip.is_none() && !args.form.git_ai && !args.form.agent_trace {
+        return lay_out(ctx, args).await;
+    }
     let daemon = ctx.daemon().await?;
     let form = if args.form.git_ai {
         ExportForm::GitAi
@@ -54,6 +60,40 @@ pub(super) async fn export(ctx: &Context, args: ExportArgs) -> Result<Exit, CliE
             );
             sheet.line(Tone::Plain, &text);
         }
+    })?;
+    Ok(Exit::Good)
+}
+
+/// As folders, on a branch or in a folder.
+async fn lay_out(ctx: &Context, args: ExportArgs) -> Result<Exit, CliError> {
+    let daemon = ctx.daemon().await?;
+    let folder = match &args.form.to {
+        Some(folder) => {
+            let folder = ctx.folder()?.join(folder);
+            let folder = folder.to_str().map(str::to_owned);
+            Some(folder.ok_or_else(|| CliError::usage("the name of the folder is not UTF-8"))?)
+        }
+        None => None,
+    };
+    let params = LayOutParams {
+        task: args.task,
+        branch: args.form.to_branch,
+        folder,
+        records: args.records,
+    };
+    let done = daemon.call(HistoryLayOut, params).await?;
+    ctx.show(&done, |sheet| {
+        let place = if done.commit.is_some() {
+            "on branch "
+        } else {
+            "in "
+        };
+        sheet
+            .plain(&format!(
+                "{} files of {} sessions {place}",
+                done.files, done.sessions
+            ))
+            .line(Tone::Name, &done.place);
     })?;
     Ok(Exit::Good)
 }
