@@ -17,6 +17,8 @@ mod coordination;
 #[cfg(unix)]
 mod gc;
 #[cfg(unix)]
+mod history;
+#[cfg(unix)]
 mod history_remote;
 #[cfg(target_os = "linux")]
 mod http;

@@ -117,7 +117,30 @@ fn a_job_of_nine_sessions_leaves_a_readable_history_and_nothing_else() {
         .filter(updates)
         .map(String::as_str)
         .collect();
-    insta::assert_snapshot!(list.join("\n"), @"");
+    let mut layout: BTreeSet<String> = [
+        "sessions/1-keep-notes/IMPLEMENTATION_COMPLETE.md",
+        "sessions/1-keep-notes/coordination-log.md",
+        "specs/1-keep-notes/design.md",
+        "specs/1-keep-notes/requirements.md",
+        "specs/1-keep-notes/spec-metadata.json",
+        "specs/1-keep-notes/tasks.md",
+    ]
+    .map(str::to_owned)
+    .into();
+    let work = (1..=8).map(|part| format!("{part:02}-part-{part}"));
+    for session in work.chain(["00-planning".to_owned()]) {
+        for document in ["activity-log", "code-changes", "conversation", "decisions"] {
+            layout.insert(format!("sessions/1-keep-notes/{session}/{document}.md"));
+        }
+    }
+    let list: BTreeSet<String> = list.into_iter().map(str::to_owned).collect();
+    let missing: Vec<_> = layout.difference(&list).collect();
+    assert!(missing.is_empty(), "{missing:#?} of {list:#?}");
+    let more: Vec<_> = list
+        .difference(&layout)
+        .filter(|path| !path.starts_with("specs/1-keep-notes/reviews/"))
+        .collect();
+    assert!(more.is_empty(), "{more:#?}");
     let progress = laid_out.iter().filter(|path| !updates(path)).count();
     assert!(progress >= 8 + 5, "{laid_out:#?}");
     for path in laid_out
@@ -133,8 +156,8 @@ fn a_job_of_nine_sessions_leaves_a_readable_history_and_nothing_else() {
     let read =
         |path: &str| fs::read_to_string(folder.join("sessions/1-keep-notes").join(path)).unwrap();
     assert!(read("01-part-1/code-changes.md").contains("## Commit `"));
-    assert!(read("00-plan/decisions.md").contains("approve revision"));
-    assert!(read("00-plan/decisions.md").contains("Keep it: the tests pass"));
+    assert!(read("00-planning/decisions.md").contains("approve revision"));
+    assert!(read("00-planning/decisions.md").contains("Keep it: the tests pass"));
     assert!(read("01-part-1/activity-log.md").contains("turn 1 ended"));
     assert!(read("coordination-log.md").contains("## Merge"));
     assert!(read("IMPLEMENTATION_COMPLETE.md").contains("- [x] `8`"));

@@ -29,8 +29,7 @@ pub(super) fn wanted(text: &str) -> Vec<char> {
 /// Where a text holds the letters of a query: the byte at which they begin.
 pub(super) fn find(text: &str, wanted: &[char]) -> Option<usize> {
     let (first, rest) = wanted.split_first()?;
-    let mut letters = fold(text);
-    while let Some((at, letter)) = letters.next() {
+    for (at, letter) in fold(text) {
         if letter != *first {
             continue;
         }

@@ -44,6 +44,8 @@ const AT_HAND: usize = 24;
 
 struct Open {
     slot: Slot,
+    /// The session's name that the ref has.
+    named: String,
     session: Session,
     used: u64,
 }
@@ -252,10 +254,11 @@ impl Recorder {
         };
         let mut open = match self.open.remove(id) {
             Some(open) => open,
-            None => self.load(&row, &ledger)?,
+            None => self.load(&row, &mut ledger)?,
         };
         open.used = self.passes;
         let before = open.session.record.turns;
+        let named = open.named.clone();
         let was_final = open.session.is_final();
         self.read_on(&row, &mut open, &mut ledger, now)?;
         let links = std::mem::take(&mut open.session.links);
@@ -266,10 +269,14 @@ impl Recorder {
                     .write(move |write| Ok::<_, RecordError>(write.keep_turn_commits(&links)?)),
             )?;
         }
-        let (name, _) = place(&ledger, &open.session.record.name, id)?;
-        // A ref that was never written has its name already.
-        let name = Some(name).filter(|name| *name != open.slot.name);
+        let name = if open.session.record.name == named {
+            None
+        } else {
+            let (name, _) = place(&ledger, &open.session.record.name, id)?;
+            Some(name)
+        };
         open.slot.show(&mut ledger, &mut self.faults, name)?;
+        open.named.clone_from(&open.session.record.name);
         let turns = open.session.record.turns;
         let due = before / TURNS != turns / TURNS || (open.session.is_final() && !was_final);
         if due || ledger.loose() >= LOOSE {
@@ -370,7 +377,7 @@ impl Recorder {
         }
     }
 
-    fn load(&mut self, row: &SessionRow, ledger: &Ledger) -> Result<Open, RecordError> {
+    fn load(&mut self, row: &SessionRow, ledger: &mut Ledger) -> Result<Open, RecordError> {
         self.faults.step("before a load")?;
         let names = self.store.read(|read| read.session_names(&row.id))?;
         let mut found = None;
@@ -380,24 +387,25 @@ impl Recorder {
                 continue;
             };
             if found.is_none() {
-                found = Some((ref_name, tip));
+                found = Some((ref_name, tip, name.clone()));
             } else {
                 // A run before this one ended between the two moves of a renaming.
                 ledger.repository().delete_ref(&ref_name, &tip)?;
             }
         }
         let first = names.first().cloned().unwrap_or_default();
-        let Some((ref_name, tip)) = found else {
+        let Some((ref_name, tip, named)) = found else {
             let (ref_name, _) = place(ledger, &first, &row.id)?;
             let slot = Slot::empty(ref_name, None, &Document::OF_SESSION);
-            let record = self.first_record(row, first)?;
+            let record = self.first_record(row, first.clone())?;
             return Ok(Open {
                 slot,
+                named: first,
                 session: Session::new(record, None),
                 used: self.passes,
             });
         };
-        if let Some(open) = read_session(ledger, &ref_name, &tip) {
+        if let Some(open) = read_session(ledger, &ref_name, &tip, named.clone()) {
             return Ok(open);
         }
         // The objects are damaged, as after a loss of power: written anew from the store.
@@ -409,6 +417,7 @@ impl Recorder {
         let record = self.first_record(row, first)?;
         Ok(Open {
             slot,
+            named,
             session: Session::new(record, None),
             used: self.passes,
         })
@@ -478,7 +487,7 @@ impl Recorder {
             name: name.clone(),
         };
         let mut machine = Task::new(record);
-        let mut slot = task_slot(&ledger, &name, id)?;
+        let mut slot = task_slot(&mut ledger, &name, id)?;
         loop {
             self.faults.step("before events")?;
             let after = machine.record.cursor.event;
@@ -593,7 +602,7 @@ fn suffixed(name: &str, id: &str) -> String {
     format!("{name}-{}", &id[end..])
 }
 
-fn read_session(ledger: &Ledger, ref_name: &str, tip: &str) -> Option<Open> {
+fn read_session(ledger: &Ledger, ref_name: &str, tip: &str, named: String) -> Option<Open> {
     let mut folder = ledger.folder(tip).ok()?;
     let record = SessionRecord::parse(&ledger.read(&mut folder, SESSION).ok()??)?;
     let counts = [
@@ -615,12 +624,13 @@ fn read_session(ledger: &Ledger, ref_name: &str, tip: &str) -> Option<Open> {
     };
     Some(Open {
         slot,
+        named,
         session: Session::new(record, turn),
         used: 0,
     })
 }
 
-fn task_slot(ledger: &Ledger, name: &str, id: &SpecTaskId) -> Result<Slot, RecordError> {
+fn task_slot(ledger: &mut Ledger, name: &str, id: &SpecTaskId) -> Result<Slot, RecordError> {
     let log = Document::CoordinationLog;
     let mut ref_name = task_ref(name)?;
     for _ in 0..2 {
@@ -633,7 +643,10 @@ fn task_slot(ledger: &Ledger, name: &str, id: &SpecTaskId) -> Result<Slot, Recor
         let record = match file {
             Ok(file) => file.as_deref().and_then(TaskRecord::parse),
             // Damaged: written anew.
-            Err(_) => return Ok(Slot::empty(ref_name, Some(tip), &[log])),
+            Err(_) => {
+                ledger.repair();
+                return Ok(Slot::empty(ref_name, Some(tip), &[log]));
+            }
         };
         match record {
             Some(record) if record.id == *id => {

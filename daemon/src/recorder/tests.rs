@@ -912,16 +912,116 @@ fn a_repository_that_is_away_is_caught_up_with() {
 fn a_damaged_ref_is_written_anew() {
     let mut world = World::new();
     let store = world.store.clone();
+    let work = world.session("backend", SessionMethod::Planned);
+    let name = "refs/spectask/sessions/1-auth/00-backend";
     let mut recorder = world.recorder(&store);
-    world.live(&mut |world| world.pass(&mut recorder).unwrap());
-    let refs = world.refs();
-    let tip = &refs[WORK];
-    // As a loss of power leaves it: the newest commit is an empty file.
-    let objects = world.root().join(".git/objects");
-    let pack = fs::read_dir(objects.join("pack")).unwrap().count();
-    let loose = objects.join(&tip[..2]).join(&tip[2..]);
-    assert!(loose.exists() || pack > 0);
-    git(&world.root(), &["fsck", "--strict"]);
+    for _ in 0..3 {
+        let turn = world.begin(&work, "go on");
+        world.end(&work, turn);
+        world.pass(&mut recorder).unwrap();
+    }
+    // As a loss of power leaves them: the newest commit and its tree are empty files.
+    let ids = [name.to_owned(), format!("{name}^{{tree}}")]
+        .map(|rev| git(&world.root(), &["rev-parse", &rev]));
+    for id in ids {
+        let loose = world
+            .root()
+            .join(".git/objects")
+            .join(&id[..2])
+            .join(&id[2..]);
+        fs::remove_file(&loose).unwrap();
+        fs::write(&loose, "").unwrap();
+    }
+    let turn = world.begin(&work, "go on");
+    world.end(&work, turn);
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    git(&world.root(), &["fsck", "--strict", "--full"]);
+    let subjects = git(&world.root(), &["log", "--format=%s", name]);
+    assert_eq!(subjects.lines().count(), 4, "{subjects}");
+    let repaired = world.refs();
+    world.runtime.block_on(store.close());
+    let late = world.anew("late.db");
+    let mut recorder = world.recorder(&late);
+    world.pass(&mut recorder).unwrap();
+    assert_eq!(world.refs(), repaired);
+}
+
+#[test]
+fn a_thread_that_is_attached_takes_its_history_along_killed_anywhere() {
+    let mut tips = std::collections::BTreeSet::new();
+    let mut world = World::new();
+    let store = world.store.clone();
+    let thread: WorkSessionId = id();
+    let (task, new) = (world.task.clone(), thread.clone());
+    world.write(move |write| {
+        let project = write.task(&task)?.map(|task| task.project);
+        write.insert_session(&NewSession {
+            id: new.clone(),
+            task: None,
+            slug: "try".into(),
+            title: "Try".into(),
+            description: String::new(),
+            phase: SessionPhase::Implementation,
+            method: SessionMethod::AdHoc,
+            parent: None,
+            implementation_task: None,
+            agent: "example".parse().unwrap(),
+            cwd: Some("/r".into()),
+            project,
+        })?;
+        let name = "threads/01-try".to_owned();
+        write.emit(None, Some(&new), &EventKind::SessionCreated { name })
+    });
+    let turn = world.begin(&thread, "try it");
+    world.end(&thread, turn);
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    drop(recorder);
+    assert!(
+        world
+            .refs()
+            .contains_key("refs/spectask/sessions/threads/01-try")
+    );
+    copy(&world.root(), &world.folder.path().join("before"));
+    let (task, moved) = (world.task.clone(), thread.clone());
+    world.write(move |write| {
+        write.move_session(&moved, Some(&task))?;
+        let name = "1-auth/01-try".to_owned();
+        write.emit(
+            Some(&task),
+            Some(&moved),
+            &EventKind::SessionAttached { name },
+        )
+    });
+    world.runtime.block_on(store.close());
+    for step in 0.. {
+        fs::remove_dir_all(world.root()).unwrap();
+        copy(&world.folder.path().join("before"), &world.root());
+        let path = world.folder.path().join(format!("{step}.db"));
+        fs::copy(world.folder.path().join("spectask.db"), &path).unwrap();
+        let store = Store::open(&path).unwrap();
+        let mut recorder = world.recorder(&store);
+        recorder.faults.left = Some(step);
+        let came_through = world.pass(&mut recorder).is_ok();
+        let mut recorder = world.recorder(&store);
+        world.pass(&mut recorder).unwrap();
+        let refs = world.refs();
+        let names: Vec<_> = refs
+            .keys()
+            .filter(|name| name.contains("sessions"))
+            .collect();
+        assert_eq!(
+            names,
+            ["refs/spectask/sessions/1-auth/01-try"],
+            "step {step}"
+        );
+        tips.insert(refs["refs/spectask/sessions/1-auth/01-try"].clone());
+        if came_through {
+            break;
+        }
+    }
+    assert_eq!(tips.len(), 1);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn loose_file(&self, id: Oid) -> PathBuf {
+    pub(super) fn loose_file(&self, id: Oid) -> PathBuf {
         let id = id.to_string();
         let objects = self.repository.common_dir().join("objects");
         objects.join(&id[..2]).join(&id[2..])

@@ -68,6 +68,8 @@ pub struct Ledger {
     objects: Objects,
     /// Loose objects written since it was opened.
     loose: usize,
+    /// Whether what is there may be damaged.
+    repair: bool,
 }
 
 impl fmt::Debug for Ledger {
@@ -89,6 +91,7 @@ impl Ledger {
             opened: repository.open()?,
             objects: Objects::default(),
             loose: 0,
+            repair: false,
         })
     }
 
@@ -207,6 +210,11 @@ impl Ledger {
         Ok(id.to_string())
     }
 
+    /// From here on objects that are there and damaged, as after a loss of power, are written again.
+    pub fn repair(&mut self) {
+        self.repair = true;
+    }
+
     /// Writes everything that waits: a few objects one by one, many as a pack.
     ///
     /// # Errors
@@ -218,7 +226,7 @@ impl Ledger {
         }
         let about = || self.repository.root().display().to_string();
         let odb = self.opened.odb().map_err(object("write to", about()))?;
-        if waiting.waiting.len() <= LOOSE.0 && waiting.bytes <= LOOSE.1 {
+        if !self.repair && waiting.waiting.len() <= LOOSE.0 && waiting.bytes <= LOOSE.1 {
             for object_ in &waiting.waiting {
                 odb.write(object_.kind, &object_.data)
                     .map_err(object("write to", about()))?;
@@ -229,9 +237,23 @@ impl Ledger {
         let new: Vec<Packed> = waiting
             .waiting
             .into_iter()
-            // One that is there and damaged, as after a loss of power, is written again.
-            .filter(|object| odb.read_header(object.id).is_err())
+            .filter(|object| {
+                if self.repair {
+                    odb.read(object.id).is_err()
+                } else {
+                    !odb.exists(object.id)
+                }
+            })
             .collect();
+        if self.repair {
+            for damaged in &new {
+                let file = self.loose_file(damaged.id);
+                pack::make_writable(&file);
+                if std::fs::remove_file(&file).is_ok() {
+                    tracing::warn!(object = %damaged.id, "a damaged object of history is written anew");
+                }
+            }
+        }
         if !new.is_empty() {
             pack::write(&self.pack_folder(), &new)?;
             odb.refresh().map_err(object("write to", about()))?;
