@@ -20,7 +20,7 @@ use super::{
 use crate::{
     redact::Redactor,
     repo::{Ledger, Repository},
-    store::{SessionRow, Store, rfc3339},
+    store::{SessionRow, Store, TaskRow, rfc3339},
 };
 
 /// Where the recorder starts to look after a restart; what is on the refs decides.
@@ -56,6 +56,7 @@ pub struct Recorder {
     redactor: Redactor,
     status: Status,
     open: HashMap<WorkSessionId, Open>,
+    tasks: HashMap<SpecTaskId, (Slot, Task)>,
     ledgers: HashMap<ProjectId, Ledger>,
     /// Everything up to here was looked at.
     seen: u64,
@@ -84,6 +85,7 @@ impl Recorder {
             redactor,
             status,
             open: HashMap::new(),
+            tasks: HashMap::new(),
             ledgers: HashMap::new(),
             seen,
             behind: BTreeMap::new(),
@@ -463,17 +465,11 @@ impl Recorder {
         })
     }
 
-    fn task(&mut self, id: &SpecTaskId) -> Result<(), RecordError> {
-        let Some(row) = self.store.read(|read| read.task(id))? else {
-            return Ok(());
-        };
-        let Some(mut ledger) = self.ledger(&row.project)? else {
-            return Ok(());
-        };
-        let name = row.name();
-        let record = TaskRecord {
+    fn first_task_record(&self, row: &TaskRow) -> TaskRecord {
+        TaskRecord {
             format: FORMAT,
             id: row.id.clone(),
+            name: row.name(),
             title: self.redactor.text(&row.title).into_owned(),
             prompt: self.redactor.text(&row.prompt).into_owned(),
             base: row.base.clone(),
@@ -484,10 +480,24 @@ impl Recorder {
             updates: 0,
             segments: 0,
             cursor: Cursor::default(),
-            name: name.clone(),
+        }
+    }
+
+    fn task(&mut self, id: &SpecTaskId) -> Result<(), RecordError> {
+        let Some(row) = self.store.read(|read| read.task(id))? else {
+            return Ok(());
         };
-        let mut machine = Task::new(record);
-        let mut slot = task_slot(&mut ledger, &name, id)?;
+        let Some(mut ledger) = self.ledger(&row.project)? else {
+            return Ok(());
+        };
+        let name = row.name();
+        let (mut slot, mut machine) = match self.tasks.remove(id) {
+            Some(open) => open,
+            None => {
+                let machine = Task::new(self.first_task_record(&row));
+                (task_slot(&mut ledger, &name, id)?, machine)
+            }
+        };
         loop {
             self.faults.step("before events")?;
             let after = machine.record.cursor.event;
@@ -523,6 +533,9 @@ impl Recorder {
             }
         }
         slot.show(&mut ledger, &mut self.faults, None)?;
+        if !row.status.is_final() {
+            self.tasks.insert(id.clone(), (slot, machine));
+        }
         if ledger.loose() >= LOOSE {
             ledger.consolidate(1)?;
         } else {
