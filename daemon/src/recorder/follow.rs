@@ -234,7 +234,7 @@ impl Recorder {
         }
         let ledger = Ledger::open(&repository)?;
         // What a run before this one left.
-        ledger.consolidate(LOOSE / 2)?;
+        pack(&ledger, LOOSE / 2);
         Ok(Some(Ledger::open(&repository)?))
     }
 
@@ -283,7 +283,7 @@ impl Recorder {
         let due = before / TURNS != turns / TURNS || (open.session.is_final() && !was_final);
         if due || ledger.loose() >= LOOSE {
             self.faults.step("before packing")?;
-            ledger.consolidate(1)?;
+            pack(&ledger, 1);
             // The next use opens it anew.
         } else {
             self.ledgers.insert(project, ledger);
@@ -537,11 +537,18 @@ impl Recorder {
             self.tasks.insert(id.clone(), (slot, machine));
         }
         if ledger.loose() >= LOOSE {
-            ledger.consolidate(1)?;
+            pack(&ledger, 1);
         } else {
             self.ledgers.insert(row.project, ledger);
         }
         Ok(())
+    }
+}
+
+/// Packs what is loose. That it cannot be done holds up nothing: the next time does it.
+fn pack(ledger: &Ledger, least: usize) {
+    if let Err(error) = ledger.consolidate(least) {
+        tracing::warn!(%error, "recorded history is not packed");
     }
 }
 

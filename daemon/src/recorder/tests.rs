@@ -552,7 +552,7 @@ fn what_lies_on_a_ref_reads_well() {
     let times = |text: &str| {
         let mut out = String::new();
         for word in text.split_inclusive([' ', '\n']) {
-            let bare = word.trim_end();
+            let bare = word.trim_end().trim_end_matches('.');
             if bare.len() == 20 && bare.ends_with('Z') && bare.contains('T') {
                 out.push_str(&word.replace(bare, "TIME"));
             } else if bare.len() == 42 && bare.starts_with('`') {

@@ -327,7 +327,6 @@ impl std::fmt::Debug for Past {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Fixture;
-    use super::*;
 
     #[test]
     fn a_rebased_commit_has_the_same_patch_and_a_squash_the_same_content() {
