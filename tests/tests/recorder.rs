@@ -80,7 +80,7 @@ fn a_job_of_nine_sessions_leaves_a_readable_history_and_nothing_else() {
     // A clone carries none of it.
     let url = format!("file://{}", cwd.display());
     let clone = env.folder().join("clone");
-    env.git(
+    let _ = env.git(
         &env.folder(),
         &["clone", "-q", &url, clone.to_str().unwrap()],
     );

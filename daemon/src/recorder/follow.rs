@@ -20,7 +20,7 @@ use super::{
 use crate::{
     redact::Redactor,
     repo::{Ledger, Repository},
-    store::{SessionRow, Store, rfc3339},
+    store::{SessionRow, Store, TaskRow, rfc3339},
 };
 
 /// Where the recorder starts to look after a restart; what is on the refs decides.
@@ -56,6 +56,7 @@ pub struct Recorder {
     redactor: Redactor,
     status: Status,
     open: HashMap<WorkSessionId, Open>,
+    tasks: HashMap<SpecTaskId, (Slot, Task)>,
     ledgers: HashMap<ProjectId, Ledger>,
     /// Everything up to here was looked at.
     seen: u64,
@@ -84,6 +85,7 @@ impl Recorder {
             redactor,
             status,
             open: HashMap::new(),
+            tasks: HashMap::new(),
             ledgers: HashMap::new(),
             seen,
             behind: BTreeMap::new(),
@@ -232,7 +234,7 @@ impl Recorder {
         }
         let ledger = Ledger::open(&repository)?;
         // What a run before this one left.
-        ledger.consolidate(LOOSE / 2)?;
+        pack(&ledger, LOOSE / 2);
         Ok(Some(Ledger::open(&repository)?))
     }
 
@@ -281,7 +283,7 @@ impl Recorder {
         let due = before / TURNS != turns / TURNS || (open.session.is_final() && !was_final);
         if due || ledger.loose() >= LOOSE {
             self.faults.step("before packing")?;
-            ledger.consolidate(1)?;
+            pack(&ledger, 1);
             // The next use opens it anew.
         } else {
             self.ledgers.insert(project, ledger);
@@ -463,17 +465,11 @@ impl Recorder {
         })
     }
 
-    fn task(&mut self, id: &SpecTaskId) -> Result<(), RecordError> {
-        let Some(row) = self.store.read(|read| read.task(id))? else {
-            return Ok(());
-        };
-        let Some(mut ledger) = self.ledger(&row.project)? else {
-            return Ok(());
-        };
-        let name = row.name();
-        let record = TaskRecord {
+    fn first_task_record(&self, row: &TaskRow) -> TaskRecord {
+        TaskRecord {
             format: FORMAT,
             id: row.id.clone(),
+            name: row.name(),
             title: self.redactor.text(&row.title).into_owned(),
             prompt: self.redactor.text(&row.prompt).into_owned(),
             base: row.base.clone(),
@@ -484,10 +480,24 @@ impl Recorder {
             updates: 0,
             segments: 0,
             cursor: Cursor::default(),
-            name: name.clone(),
+        }
+    }
+
+    fn task(&mut self, id: &SpecTaskId) -> Result<(), RecordError> {
+        let Some(row) = self.store.read(|read| read.task(id))? else {
+            return Ok(());
         };
-        let mut machine = Task::new(record);
-        let mut slot = task_slot(&mut ledger, &name, id)?;
+        let Some(mut ledger) = self.ledger(&row.project)? else {
+            return Ok(());
+        };
+        let name = row.name();
+        let (mut slot, mut machine) = match self.tasks.remove(id) {
+            Some(open) => open,
+            None => {
+                let machine = Task::new(self.first_task_record(&row));
+                (task_slot(&mut ledger, &name, id)?, machine)
+            }
+        };
         loop {
             self.faults.step("before events")?;
             let after = machine.record.cursor.event;
@@ -523,12 +533,22 @@ impl Recorder {
             }
         }
         slot.show(&mut ledger, &mut self.faults, None)?;
+        if !row.status.is_final() {
+            self.tasks.insert(id.clone(), (slot, machine));
+        }
         if ledger.loose() >= LOOSE {
-            ledger.consolidate(1)?;
+            pack(&ledger, 1);
         } else {
             self.ledgers.insert(row.project, ledger);
         }
         Ok(())
+    }
+}
+
+/// Packs what is loose. That it cannot be done holds up nothing: the next time does it.
+fn pack(ledger: &Ledger, least: usize) {
+    if let Err(error) = ledger.consolidate(least) {
+        tracing::warn!(%error, "recorded history is not packed");
     }
 }
 
