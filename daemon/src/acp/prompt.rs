@@ -170,6 +170,7 @@ async fn turn(
     }
     let outcome = run(call, &opened, &running, &asked).await;
     let (status, reason, answer) = judge(thread, call, &running, outcome);
+    let reason = redactor.text(&reason).into_owned();
     if status == TurnStatus::Interrupted {
         thread.remember(TOLD, number.into());
     }

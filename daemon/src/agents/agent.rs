@@ -127,7 +127,7 @@ impl Agent {
         self.inner
             .process
             .as_ref()
-            .map_or_else(String::new, Process::stderr_text)
+            .map_or_else(String::new, |process| self.redacted(&process.stderr_text()))
     }
 
     /// Logs in by one of the agent's methods. May wait for a person in a browser: no limit.
@@ -243,6 +243,11 @@ impl Agent {
         }
     }
 
+    /// The agent's own words as an error may have them.
+    fn redacted(&self, text: &str) -> String {
+        self.host().observer.redact(text)
+    }
+
     pub(super) fn timed_out(&self, what: &str, after: Duration) -> AgentError {
         let (agent, stderr) = (self.profile().name.clone(), self.stderr_tail());
         AgentError::Timeout {
@@ -266,7 +271,7 @@ impl Agent {
         let (agent, stderr) = (self.profile().name.clone(), self.stderr_tail());
         AgentError::Protocol {
             agent,
-            what,
+            what: self.redacted(&what),
             stderr,
         }
     }
@@ -280,13 +285,14 @@ impl Agent {
             {
                 AgentError::AuthRequired {
                     agent,
-                    message: one_line(&error.message, 200),
+                    message: one_line(&self.redacted(&error.message), 200),
                     methods: self.info().auth_methods.clone(),
                 }
             }
             Failure::Rpc(error) => {
                 let (method, stderr) = (method.to_owned(), self.stderr_tail());
-                let error = Box::new(error);
+                let mut error = Box::new(error);
+                error.message = self.redacted(&error.message);
                 AgentError::Rpc {
                     agent,
                     method,

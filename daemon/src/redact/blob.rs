@@ -30,14 +30,26 @@ pub(super) fn first(text: &str, from: usize) -> Option<Start> {
     }
     for (mark, _) in text[text.floor_char_boundary(from.saturating_sub(MARK.len()))..]
         .match_indices(MARK)
-        .map(|(at, mark)| (at + text.floor_char_boundary(from.saturating_sub(MARK.len())), mark))
+        .map(|(at, mark)| {
+            (
+                at + text.floor_char_boundary(from.saturating_sub(MARK.len())),
+                mark,
+            )
+        })
     {
         let start = mark + MARK.len();
         if found.is_some_and(|found| found <= start) {
             break;
         }
         let rest = &text.as_bytes()[start..];
-        if start >= from && rest.iter().take(SMALL).filter(|b| is_token_byte(**b)).count() == SMALL {
+        if start >= from
+            && rest
+                .iter()
+                .take(SMALL)
+                .filter(|b| is_token_byte(**b))
+                .count()
+                == SMALL
+        {
             found = Some(start);
             break;
         }
@@ -57,7 +69,10 @@ fn is_content(run: &[u8]) -> bool {
         seen[usize::from(*byte)] = true;
     }
     let kinds = seen.iter().filter(|seen| **seen).count();
-    let signs = run.iter().filter(|byte| matches!(byte, b'-' | b'_' | b'/')).count();
+    let signs = run
+        .iter()
+        .filter(|byte| matches!(byte, b'-' | b'_' | b'/'))
+        .count();
     digits && letters && kinds >= 12 && signs * 8 < run.len()
 }
 
@@ -142,7 +157,11 @@ impl Content {
 }
 
 fn written(mime: &str, size: u64, digest: &[u8]) -> String {
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("«binary:{mime}:{size} bytes:sha256-{digest}»")
 }
 
@@ -177,7 +196,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     }
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for group in text.as_bytes().chunks(4) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 6 | six(*byte)) << (6 * (4 - group.len()));
+        let bits =
+            group.iter().fold(0, |bits, byte| bits << 6 | six(*byte)) << (6 * (4 - group.len()));
         out.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
     }
     Some(out)

@@ -93,12 +93,21 @@ impl Redactor {
     /// may be given.
     #[must_use]
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::new_with_rules(secrets, UserRules::default())
+    }
+
+    /// The same with rules and exceptions of a person's own.
+    #[must_use]
+    pub fn new_with_rules(
+        secrets: impl IntoIterator<Item = (String, String)>,
+        user: UserRules,
+    ) -> Self {
         let mut key = [0; 32];
         for chunk in key.chunks_exact_mut(8) {
             // The standard library's only source of randomness.
             chunk.copy_from_slice(&RandomState::new().hash_one(0x5ec2_e700_u64).to_le_bytes());
         }
-        Self::with_key(key, secrets)
+        Self::with_rules(key, secrets, user)
     }
 
     /// The same with a key that is kept, one per installation, so that placeholders stay the same
@@ -108,7 +117,7 @@ impl Redactor {
         Self::with_rules(key, secrets, UserRules::default())
     }
 
-    /// The same with rules and exceptions of a person's own.
+    /// With all of these.
     #[must_use]
     pub fn with_rules(
         key: [u8; 32],
@@ -202,11 +211,15 @@ impl Redactor {
             let content = blob::first(text, from);
             let end = content.as_ref().map_or(text.len(), |content| content.at);
             let hits = self.hits(&text[from..end], 0, 0);
-            all.extend(hits.iter().filter(|hit| wanted(hit.finder)).map(|hit| SecretMatch {
-                start: from + hit.start,
-                end: from + hit.end,
-                rule: self.name_of(hit.finder).to_owned(),
-            }));
+            all.extend(
+                hits.iter()
+                    .filter(|hit| wanted(hit.finder))
+                    .map(|hit| SecretMatch {
+                        start: from + hit.start,
+                        end: from + hit.end,
+                        rule: self.name_of(hit.finder).to_owned(),
+                    }),
+            );
             if content.is_none() {
                 return all;
             }
@@ -238,7 +251,9 @@ impl Redactor {
             }
             let mut captures = regex.create_captures();
             regex.search_captures(&input, &mut captures);
-            let group = (1..captures.group_len()).rev().find_map(|n| captures.get_group(n));
+            let group = (1..captures.group_len())
+                .rev()
+                .find_map(|n| captures.get_group(n));
             let Some(span) = group.or_else(|| captures.get_group(0)) else {
                 return;
             };
@@ -294,11 +309,13 @@ impl Redactor {
         let mut open = bytes.len();
         for at in from.max(bytes.len().saturating_sub(LITERALS.longest))..bytes.len() {
             let rest = &bytes[at..];
-            let is_cut = LITERALS.by_first[usize::from(bytes[at])].iter().any(|(literal, rule)| {
-                literal.len() > rest.len()
-                    && literal.as_bytes().starts_with(rest)
-                    && may_start(*rule, &bytes[..at])
-            });
+            let is_cut = LITERALS.by_first[usize::from(bytes[at])]
+                .iter()
+                .any(|(literal, rule)| {
+                    literal.len() > rest.len()
+                        && literal.as_bytes().starts_with(rest)
+                        && may_start(*rule, &bytes[..at])
+                });
             if is_cut {
                 open = at;
                 break;
@@ -307,8 +324,8 @@ impl Redactor {
         for (_, value) in &self.inner.owners {
             let value = value.as_bytes();
             let first = from.max((bytes.len() + 1).saturating_sub(value.len()));
-            let cut = (first..open)
-                .find(|&at| bytes[at] == value[0] && value.starts_with(&bytes[at..]));
+            let cut =
+                (first..open).find(|&at| bytes[at] == value[0] && value.starts_with(&bytes[at..]));
             open = cut.unwrap_or(open);
         }
         open
@@ -340,7 +357,9 @@ impl Redactor {
         let text = format!("\"{name}\": \"{value}\"");
         let start = name.len() + 5;
         let hits = self.hits(&text, 0, 0);
-        let hit = hits.iter().find(|hit| hit.start == start && hit.end == start + value.len())?;
+        let hit = hits
+            .iter()
+            .find(|hit| hit.start == start && hit.end == start + value.len())?;
         Some(self.placeholder(hit.finder, value))
     }
 }

@@ -46,7 +46,12 @@ pub(super) fn runs(text: &str, from: usize, min: usize, mut see: impl FnMut(usiz
 /// begins at `from` or later.
 pub(super) fn open_run(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let padding = bytes.iter().rev().take(2).take_while(|b| **b == b'=').count();
+    let padding = bytes
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|b| **b == b'=')
+        .count();
     let body = bytes.len() - padding;
     let tail = bytes[..body]
         .iter()
@@ -58,7 +63,10 @@ pub(super) fn open_run(text: &str, from: usize) -> Option<usize> {
 }
 
 fn length(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| is_token_byte(**byte)).count()
+    bytes
+        .iter()
+        .take_while(|byte| is_token_byte(**byte))
+        .count()
 }
 
 /// The random-looking tokens that start at `from` or later, and end before `limit` characters.
@@ -100,7 +108,11 @@ fn is_random(text: &str, start: usize, end: usize) -> bool {
     let body = token.trim_end_matches('=');
     let before = &bytes[start.saturating_sub(LOOK_BACK)..start];
     let place = place(before, bytes.get(end).copied());
-    let least = if place == Place::Alone { MIN_ALONE } else { MIN };
+    let least = if place == Place::Alone {
+        MIN_ALONE
+    } else {
+        MIN
+    };
     if body.len() < least {
         return false;
     }
@@ -128,12 +140,14 @@ fn is_random(text: &str, start: usize, end: usize) -> bool {
 
 fn place(before: &[u8], next: Option<u8>) -> Place {
     match before {
-        [.., quote @ (b'"' | b'\'' | b'`')] if next.is_none_or(|next| next == *quote || next == b'\\') => {
+        [.., quote @ (b'"' | b'\'' | b'`')]
+            if next.is_none_or(|next| next == *quote || next == b'\\') =>
+        {
             Place::QuotedOrAssigned
         }
-        [.., b'=' | b':'] | [.., b'=' | b':', b' '] | [.., b'=' | b':', b' ' | b'"' | b'\'', b'"' | b'\''] => {
-            Place::QuotedOrAssigned
-        }
+        [.., b'=' | b':']
+        | [.., b'=' | b':', b' ']
+        | [.., b'=' | b':', b' ' | b'"' | b'\'', b'"' | b'\''] => Place::QuotedOrAssigned,
         _ => Place::Alone,
     }
 }
@@ -141,10 +155,21 @@ fn place(before: &[u8], next: Option<u8>) -> Place {
 /// What stands before says that this is a digest, a public key or a part of an address.
 fn is_told_harmless(before: &[u8]) -> bool {
     const DIGESTS: [&[u8]; 9] = [
-        b"sha1:", b"sha256:", b"sha384:", b"sha512:", b"md5:", b"h1:", b"blake3:", b"SHA256:", b"MD5:",
+        b"sha1:", b"sha256:", b"sha384:", b"sha512:", b"md5:", b"h1:", b"blake3:", b"SHA256:",
+        b"MD5:",
     ];
-    const PUBLIC: [&[u8]; 5] = [b"ssh-rsa ", b"ssh-ed25519 ", b"ssh-dss ", b"nistp256 ", b"nistp521 "];
-    if DIGESTS.iter().chain(&PUBLIC).any(|told| before.ends_with(told)) {
+    const PUBLIC: [&[u8]; 5] = [
+        b"ssh-rsa ",
+        b"ssh-ed25519 ",
+        b"ssh-dss ",
+        b"nistp256 ",
+        b"nistp521 ",
+    ];
+    if DIGESTS
+        .iter()
+        .chain(&PUBLIC)
+        .any(|told| before.ends_with(told))
+    {
         return true;
     }
     // In an address without a name and password: the part since the last space or quote.
@@ -169,7 +194,11 @@ fn is_line_of_block(bytes: &[u8], start: usize, end: usize) -> bool {
     let before = &bytes[start.saturating_sub(LOOK_BACK)..start];
     let before = before.strip_suffix(b"\n").unwrap_or_default();
     let before = before.strip_suffix(b"\r").unwrap_or(before);
-    let line = before.iter().rev().take_while(|byte| is_token_byte(**byte)).count();
+    let line = before
+        .iter()
+        .rev()
+        .take_while(|byte| is_token_byte(**byte))
+        .count();
     (60..=76).contains(&line)
 }
 

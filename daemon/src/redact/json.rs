@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::{blob, engine::Redactor};
 
 /// Parts of names that may mean a secret; the rules decide.
-const NAMES: [&str; 8] = ["key", "token", "secret", "pass", "pwd", "auth", "cred", "cookie"];
+const NAMES: [&str; 8] = [
+    "key", "token", "secret", "pass", "pwd", "auth", "cred", "cookie",
+];
 
 impl Redactor {
     /// Redacts every string of a JSON value in place, keys included; says whether any changed.
@@ -33,7 +35,10 @@ impl Redactor {
 
     fn object(&self, map: &mut Map<String, Value>) -> bool {
         let mut changed = content(map);
-        let name = map.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
+        let name = map
+            .get("name")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned);
         for (key, value) in map.iter_mut() {
             let named = match &name {
                 Some(name) if key == "value" => name,
@@ -51,7 +56,10 @@ impl Redactor {
             }
             changed |= self.json(value);
         }
-        if map.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
+        if map
+            .keys()
+            .any(|key| matches!(self.text(key), Cow::Owned(_)))
+        {
             changed = true;
             *map = std::mem::take(map)
                 .into_iter()

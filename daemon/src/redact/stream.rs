@@ -143,7 +143,8 @@ impl StreamRedactor {
         self.release(self.buffer.len());
         if !self.pieces.is_empty() {
             self.ready.push(std::mem::take(&mut self.done));
-            self.ready.extend(self.pieces.drain(1..).map(|_| String::new()));
+            self.ready
+                .extend(self.pieces.drain(1..).map(|_| String::new()));
             self.pieces.clear();
         }
     }
@@ -216,7 +217,9 @@ impl StreamRedactor {
                 break;
             }
             self.literal(from, hit.start);
-            let placeholder = self.redactor.placeholder(hit.finder, &self.buffer[hit.start..hit.end]);
+            let placeholder = self
+                .redactor
+                .placeholder(hit.finder, &self.buffer[hit.start..hit.end]);
             self.emit(hit.end - hit.start, &placeholder);
             from = hit.end;
         }
@@ -244,7 +247,10 @@ impl StreamRedactor {
     fn literal(&mut self, mut from: usize, until: usize) {
         while from < until {
             self.close_pieces();
-            let length = self.pieces.front().map_or(until - from, |left| (*left).min(until - from));
+            let length = self
+                .pieces
+                .front()
+                .map_or(until - from, |left| (*left).min(until - from));
             self.done.push_str(&self.buffer[from..from + length]);
             if let Some(left) = self.pieces.front_mut() {
                 *left -= length;

@@ -69,7 +69,9 @@ impl UserRules {
                 return Err(fail(reason.into()));
             }
             if let Some(short) = keywords.iter().find(|keyword| keyword.trim().len() < 2) {
-                return Err(fail(format!("the keyword {short:?} is shorter than 2 characters")));
+                return Err(fail(format!(
+                    "the keyword {short:?} is shorter than 2 characters"
+                )));
             }
             let keywords = match keywords {
                 [] => None,
@@ -82,7 +84,11 @@ impl UserRules {
             };
             let id = id.to_owned();
             let regex = compile(regex).map_err(fail)?;
-            inner.rules.push(UserRule { id, regex, keywords });
+            inner.rules.push(UserRule {
+                id,
+                regex,
+                keywords,
+            });
         }
         for regex in allow {
             let compiled = compile(regex).map_err(|reason| UserRuleError {
@@ -123,7 +129,11 @@ impl UserRules {
         lines(text, anchor, |start, end| {
             let line = &text[start..end];
             for (index, rule) in self.inner.rules.iter().enumerate() {
-                if rule.keywords.as_ref().is_some_and(|words| !words.is_match(line)) {
+                if rule
+                    .keywords
+                    .as_ref()
+                    .is_some_and(|words| !words.is_match(line))
+                {
                     continue;
                 }
                 for found in rule.regex.captures_iter(Input::new(line)) {
@@ -139,7 +149,13 @@ impl UserRules {
     /// Where the last line that may go on begins.
     pub(super) fn open_line(text: &str, anchor: usize) -> usize {
         let mut last = anchor;
-        lines(text, anchor, |start, end| last = if text[start..end].ends_with('\n') { end } else { start });
+        lines(text, anchor, |start, end| {
+            last = if text[start..end].ends_with('\n') {
+                end
+            } else {
+                start
+            }
+        });
         last
     }
 }
@@ -173,10 +189,15 @@ fn compile(regex: &str) -> Result<Regex, String> {
         .build(regex)
         .map_err(|error| {
             if error.size_limit().is_some() {
-                return format!("the expression is too costly: compiled it takes more than {MAX_SIZE} bytes");
+                return format!(
+                    "the expression is too costly: compiled it takes more than {MAX_SIZE} bytes"
+                );
             }
             let detail = error.syntax_error().map(ToString::to_string);
-            format!("the expression does not compile: {}", detail.unwrap_or_else(|| error.to_string()))
+            format!(
+                "the expression does not compile: {}",
+                detail.unwrap_or_else(|| error.to_string())
+            )
         })?;
     if compiled.is_match("") {
         return Err("the expression matches an empty text".into());

@@ -5,10 +5,40 @@ use super::entropy::shannon;
 
 /// Values that stand for one in examples.
 const EXAMPLES: [&str; 34] = [
-    "example", "changeme", "change-me", "change_me", "placeholder", "redacted", "your_", "your-", "yourpass",
-    "yourtoken", "yoursecret", "yourkey", "my_secret", "my-secret", "mysecret", "my_token", "my-token",
-    "insert_", "insert-", "replace_", "replace-", "dummy", "todo", "undefined", "xxxx", "****", "....",
-    "____", "<", "process.env", "os.environ", "getenv", "env.", "secrets.",
+    "example",
+    "changeme",
+    "change-me",
+    "change_me",
+    "placeholder",
+    "redacted",
+    "your_",
+    "your-",
+    "yourpass",
+    "yourtoken",
+    "yoursecret",
+    "yourkey",
+    "my_secret",
+    "my-secret",
+    "mysecret",
+    "my_token",
+    "my-token",
+    "insert_",
+    "insert-",
+    "replace_",
+    "replace-",
+    "dummy",
+    "todo",
+    "undefined",
+    "xxxx",
+    "****",
+    "....",
+    "____",
+    "<",
+    "process.env",
+    "os.environ",
+    "getenv",
+    "env.",
+    "secrets.",
 ];
 
 /// Whether a value is none of a secret by its shape alone: a digest, an identifier, a path, a
@@ -26,7 +56,12 @@ pub(super) fn is_harmless(value: &str) -> bool {
 }
 
 /// Whether what stands after a secret's name is a secret. `strong`: the name means nothing else.
-pub(super) fn is_assigned_secret(value: &str, quoted: bool, next: Option<u8>, strong: bool) -> bool {
+pub(super) fn is_assigned_secret(
+    value: &str,
+    quoted: bool,
+    next: Option<u8>,
+    strong: bool,
+) -> bool {
     let value = value.trim_end_matches(['.', ',', ';', ':', '!']);
     let bytes = value.as_bytes();
     // A call, an index, a member, a template.
@@ -36,14 +71,20 @@ pub(super) fn is_assigned_secret(value: &str, quoted: bool, next: Option<u8>, st
     let Some(first) = bytes.first() else {
         return false;
     };
-    if matches!(first, b'$' | b'{' | b'<' | b'%' | b'*' | b'[' | b'(' | b'&' | b'~') && !quoted
+    if matches!(
+        first,
+        b'$' | b'{' | b'<' | b'%' | b'*' | b'[' | b'(' | b'&' | b'~'
+    ) && !quoted
         || value.contains("${")
         || value.contains("{{")
         || value.contains("$(")
         || value.contains("::")
         || value.contains("->")
         || value.starts_with("$2")
-        || value.starts_with('$') && bytes[1..].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        || value.starts_with('$')
+            && bytes[1..]
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || *b == b'_')
     {
         return false;
     }
@@ -59,10 +100,26 @@ pub(super) fn is_assigned_secret(value: &str, quoted: bool, next: Option<u8>, st
     let upper = value.bytes().filter(u8::is_ascii_uppercase).count();
     let marks = value
         .bytes()
-        .filter(|byte| matches!(byte, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'+' | b'?' | b'~' | b'=' | b'/'))
+        .filter(|byte| {
+            matches!(
+                byte,
+                b'!' | b'@'
+                    | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'^'
+                    | b'&'
+                    | b'*'
+                    | b'+'
+                    | b'?'
+                    | b'~'
+                    | b'='
+                    | b'/'
+            )
+        })
         .count();
     let bits = shannon(bytes);
-    if bits < 2.5 {
+    if bits < 2.5 || is_joined(value) {
         return false;
     }
     let random = bytes.len() * 10 < word_parts(value) * 30;
@@ -72,11 +129,21 @@ pub(super) fn is_assigned_secret(value: &str, quoted: bool, next: Option<u8>, st
         (0, _) => quoted && letters >= 6 && bits >= 3.0 && !value.contains('/') && random,
         _ if letters == 0 => marks >= 2 && digits >= 4,
         // A name with a number at its end, as in code, or parts of words.
-        _ if strong && marks == 0 && is_wordy(value) => quoted && bytes.len() >= 10 && !has_joints(value),
+        _ if strong && marks == 0 && is_wordy(value) => {
+            quoted && bytes.len() >= 10 && !has_joints(value)
+        }
         _ if is_wordy(value) => false,
         _ if strong => true,
         _ => bits >= 3.2 && (random || bytes.len() >= 24),
     }
+}
+
+/// Words and numbers with joints between, as in `db-credentials-v2`.
+fn is_joined(value: &str) -> bool {
+    has_joints(value)
+        && value
+            .split(['_', '-', '.', '/', ' ', ':', '@'])
+            .all(|part| is_word(part) && (part.len() <= 4 || is_wordy(part)))
 }
 
 fn has_joints(value: &str) -> bool {
@@ -85,13 +152,15 @@ fn has_joints(value: &str) -> bool {
 
 /// All hexadecimal digits of a digest's length, or a digest in base64 with its name (SRI).
 fn is_digest(value: &str) -> bool {
-    let hex = |value: &str| {
-        value.len() >= 16 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    let named = ["sha256-", "sha384-", "sha512-", "sha1-", "md5-", "sha256:", "sha512:", "sha1:", "h1:"];
+    let hex = |value: &str| value.len() >= 16 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let named = [
+        "sha256-", "sha384-", "sha512-", "sha1-", "md5-", "sha256:", "sha512:", "sha1:", "h1:",
+    ];
     named.iter().any(|name| value.starts_with(name))
         || hex(value)
-        || value.split(['-', '_', '/', '.', ':']).all(|part| hex(part) || is_word(part))
+        || value
+            .split(['-', '_', '/', '.', ':'])
+            .all(|part| hex(part) || is_word(part))
             && value.split(['-', '_', '/', '.', ':']).any(hex)
 }
 
@@ -101,9 +170,9 @@ fn is_uuid(value: &str) -> bool {
     let value = value.strip_prefix("urn:uuid:").unwrap_or(value);
     let mut parts = value.split('-');
     groups.iter().all(|length| {
-        parts
-            .next()
-            .is_some_and(|part| part.len() == *length && part.bytes().all(|b| b.is_ascii_hexdigit()))
+        parts.next().is_some_and(|part| {
+            part.len() == *length && part.bytes().all(|b| b.is_ascii_hexdigit())
+        })
     }) && parts.next().is_none()
 }
 
@@ -111,7 +180,8 @@ fn is_ulid(value: &str) -> bool {
     value.len() == 26
         && matches!(value.as_bytes()[0], b'0'..=b'7')
         && value.bytes().all(|byte| {
-            (byte.is_ascii_digit() || byte.is_ascii_uppercase()) && !matches!(byte, b'I' | b'L' | b'O' | b'U')
+            (byte.is_ascii_digit() || byte.is_ascii_uppercase())
+                && !matches!(byte, b'I' | b'L' | b'O' | b'U')
         })
 }
 
@@ -122,21 +192,32 @@ fn is_number_or_time(value: &str) -> bool {
     if digits == 0 || !version.as_bytes()[0].is_ascii_digit() {
         return false;
     }
-    let is_plain = version
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b':' | b'T' | b'Z' | b'+' | b'_' | b'/' | b','));
+    let is_plain = version.bytes().all(|byte| {
+        byte.is_ascii_digit()
+            || matches!(
+                byte,
+                b'.' | b'-' | b':' | b'T' | b'Z' | b'+' | b'_' | b'/' | b','
+            )
+    });
     // 1.2.3-rc.1+build.5
     let is_version = version.split('.').count() >= 3
-        && version.split(['.', '-', '+']).all(|part| is_word(part) || part.is_empty());
+        && version
+            .split(['.', '-', '+'])
+            .all(|part| is_word(part) || part.is_empty());
     is_plain || is_version
 }
 
 fn is_path(value: &str) -> bool {
-    let drive = matches!(value.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
-    let rooted = ["./", "../", "~/", "/"].iter().any(|start| value.starts_with(start));
+    let drive =
+        matches!(value.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+    let rooted = ["./", "../", "~/", "/"]
+        .iter()
+        .any(|start| value.starts_with(start));
     let parts = || value.split(['/', '\\']).filter(|part| !part.is_empty());
     drive
-        || rooted && parts().all(|part| part.len() <= 24 || is_wordy(part)) && !value.contains(['+', '='])
+        || rooted
+            && parts().all(|part| part.len() <= 24 || is_wordy(part))
+            && !value.contains(['+', '='])
         || value.contains(['/', '\\']) && parts().all(|part| part.is_empty() || is_wordy(part))
 }
 
@@ -159,9 +240,28 @@ fn is_stand_in(value: &str) -> bool {
 /// Ids and keys that are public by their own prefix.
 fn is_known_public(value: &str) -> bool {
     const PUBLIC: [&str; 22] = [
-        "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "toolu_", "call_", "msg_", "req_", "chatcmpl-", "resp_",
-        "pk_live_", "pk_test_", "sess_", "thread_", "run_", "asst_", "file-", "batch_", "evt_", "cus_",
-        "price_", "prod_", "gen-",
+        "AAAAB3Nza",
+        "AAAAC3Nza",
+        "AAAAE2Vj",
+        "toolu_",
+        "call_",
+        "msg_",
+        "req_",
+        "chatcmpl-",
+        "resp_",
+        "pk_live_",
+        "pk_test_",
+        "sess_",
+        "thread_",
+        "run_",
+        "asst_",
+        "file-",
+        "batch_",
+        "evt_",
+        "cus_",
+        "price_",
+        "prod_",
+        "gen-",
     ];
     PUBLIC.iter().any(|prefix| value.starts_with(prefix))
 }
@@ -179,14 +279,19 @@ fn is_plain_base64(value: &str) -> bool {
         .iter()
         .filter(|byte| byte.is_ascii_alphabetic() || **byte == b' ')
         .count();
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')) && letters * 10 >= bytes.len() * 8
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
+        && letters * 10 >= bytes.len() * 8
 }
 
 /// A word, a number, or a word with a short number at its end: `Engine`, `HTTP`, `2024`, `sha256`.
 pub(super) fn is_word(part: &str) -> bool {
     let name = part.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = part.len() - name.len();
-    let rest = name.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or(name);
+    let rest = name
+        .strip_prefix(|c: char| c.is_ascii_uppercase())
+        .unwrap_or(name);
     let is_name = rest.bytes().all(|byte| byte.is_ascii_lowercase())
         || name.bytes().all(|byte| byte.is_ascii_uppercase());
     is_name && (name.is_empty() || digits <= 4)
@@ -199,11 +304,31 @@ pub(super) fn is_wordy(token: &str) -> bool {
     let mut all = 0;
     each_word(token, |word| {
         all += word.len();
-        if word.len() >= 3 && word.bytes().any(|b| b.is_ascii_alphabetic()) {
+        if is_pronounceable(word) {
             words += word.len();
         }
     });
     all == 0 || words * 10 >= all * 8
+}
+
+/// At least three letters with a vowel among them, and no five consonants in a row.
+fn is_pronounceable(word: &str) -> bool {
+    let mut vowels = 0;
+    let mut run = 0;
+    let mut longest = 0;
+    for byte in word.bytes() {
+        if matches!(
+            byte.to_ascii_lowercase(),
+            b'a' | b'e' | b'i' | b'o' | b'u' | b'y'
+        ) {
+            vowels += 1;
+            run = 0;
+        } else {
+            run += 1;
+            longest = longest.max(run);
+        }
+    }
+    word.len() >= 3 && word.as_bytes()[0].is_ascii_alphabetic() && vowels > 0 && longest < 5
 }
 
 /// How many words, runs of capitals and runs of digits a token has; signs count for nothing.
@@ -231,7 +356,12 @@ fn each_word(token: &str, mut see: impl FnMut(&str)) {
     let mut start = 0;
     while start < bytes.len() {
         let kind = class(bytes[start]);
-        let same = |from: usize, kind| bytes[from..].iter().take_while(|b| class(**b) == kind).count();
+        let same = |from: usize, kind| {
+            bytes[from..]
+                .iter()
+                .take_while(|b| class(**b) == kind)
+                .count()
+        };
         let mut end = start + same(start, kind);
         // A capital belongs to the small letters after it.
         if kind == Class::Upper && end < bytes.len() && class(bytes[end]) == Class::Lower {
