@@ -105,7 +105,7 @@ fn every_rule_has_its_cases_and_compiles() {
         assert!(compiled.regex().is_some(), "{}", rule.id);
         assert!(compiled.partial().is_some(), "{}", rule.id);
         assert!(
-            rule.literals.iter().all(|literal| literal.len() >= 2),
+            rule.literals.iter().all(|literal| literal.len() >= 3),
             "{}",
             rule.id
         );

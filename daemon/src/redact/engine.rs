@@ -241,6 +241,9 @@ impl Redactor {
         });
         each_literal(text, from, |literal, rule| {
             let compiled = &RULES[rule];
+            if !compiled.may_match(text.as_bytes(), literal) {
+                return;
+            }
             let Some(regex) = compiled.regex() else {
                 return;
             };
@@ -383,19 +386,11 @@ fn merged(mut found: Vec<Hit>) -> Vec<Hit> {
 
 /// Calls `see(start, rule)` for each literal that may start a secret.
 pub(super) fn each_literal(text: &str, from: usize, mut see: impl FnMut(usize, usize)) {
-    let Some(automaton) = &LITERALS.automaton else {
-        return;
-    };
-    for hit in automaton.find_overlapping_iter(text) {
-        if hit.start() < from {
-            continue;
+    LITERALS.each(text, from, |at, rule| {
+        if may_start(rule, &text.as_bytes()[..at]) {
+            see(at, rule);
         }
-        if let Some(&rule) = LITERALS.owners.get(hit.pattern().as_usize())
-            && may_start(rule, &text.as_bytes()[..hit.start()])
-        {
-            see(hit.start(), rule);
-        }
-    }
+    });
 }
 
 /// Whether a rule's literal counts after these bytes. Our own placeholders are no secrets.

@@ -1,9 +1,8 @@
 //! Secrets out of text: the seam in front of everything that is stored or shown.
 //!
 //! Large base64 becomes kind, size and digest first (`blob`). The table `rules.toml` names the known
-//! key formats; one automaton finds their literals, another the values of the agent's own
-//! secret-looking variables, each in a single pass; only at such a place does the rule's expression
-//! run, and its match is judged by entropy and by the shape of the value (`value`). Long random
+//! key formats; a table of their first three bytes finds their literals, an automaton the values of
+//! the agent's own secret-looking variables; only at such a place does the rule's expression run, and its match is judged by entropy and by the shape of the value (`value`). Long random
 //! tokens are the second signal (`entropy`); a person adds rules and exceptions ([`UserRules`]). The
 //! cost is linear in the text. What matches becomes a stable placeholder such as
 //! `«secret:aws-access-key:3f2a»`: the last part is a keyed hash, so that the same secret reads the

@@ -1,8 +1,10 @@
 //! The table of known secret formats, read from `rules.toml`.
 
-use std::sync::{LazyLock, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, OnceLock},
+};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::meta::Regex;
 use serde::Deserialize;
@@ -29,7 +31,7 @@ pub(super) enum Check {
 pub(super) struct Rule {
     /// Stable id, shown in placeholders and findings.
     pub(super) id: String,
-    /// Texts with which every match begins.
+    /// Texts of three bytes or more with which every match begins.
     pub(super) literals: Vec<String>,
     /// Expression, run anchored at a literal. Every repetition has a bound or stops at a character
     /// that ends the token, which keeps the whole scan linear.
@@ -45,6 +47,9 @@ pub(super) struct Rule {
     pub(super) entropy: f64,
     #[serde(default)]
     pub(super) check: Option<Check>,
+    /// The literals are names, after which something is assigned.
+    #[serde(default)]
+    name: bool,
     /// A guess by surroundings and shape, not a format: no reason to block a document.
     #[serde(default)]
     pub(super) guess: bool,
@@ -76,6 +81,20 @@ impl Compiled {
         self.partial
             .get_or_init(|| DFA::new(&self.rule.regex).ok())
             .as_ref()
+    }
+
+    /// Whether the expression may match where this literal begins, by a quick look.
+    pub(super) fn may_match(&self, text: &[u8], literal: usize) -> bool {
+        if !self.rule.name {
+            return true;
+        }
+        // The name goes on, then quotes and blanks.
+        let rest = text[literal..].iter().take(80);
+        let mut rest = rest
+            .skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            .skip_while(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']'))
+            .skip_while(|byte| matches!(byte, b' ' | b'\t'));
+        matches!(rest.next(), Some(b':' | b'=' | b'i'))
     }
 
     /// Whether what stands here in a text is a secret by entropy and shape.
@@ -112,18 +131,52 @@ pub(super) static RULES: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The literals of all rules as one automaton, and whose each is.
+/// The literals of all rules.
 pub(super) struct Literals {
-    pub(super) automaton: Option<AhoCorasick>,
-    pub(super) owners: Vec<usize>,
-    /// By first byte: literals and whose they are, for the look at a literal that is cut off.
+    /// One bit for each hash of the three bytes with which a literal begins.
+    bits: Vec<u64>,
+    /// By hash: literals and whose they are.
+    by_hash: HashMap<u16, Vec<(Box<str>, usize)>>,
+    /// By first byte, for the look at a literal that is cut off.
     pub(super) by_first: Vec<Vec<(Box<str>, usize)>>,
     pub(super) longest: usize,
 }
 
+/// Sixteen bits of three bytes.
+const fn mix(a: u8, b: u8, c: u8) -> u16 {
+    let all = a as u32 | (b as u32) << 8 | (c as u32) << 16;
+    (all.wrapping_mul(0x9e37_79b1) >> 16) as u16
+}
+
+impl Literals {
+    /// Calls `see(start, rule)` for each literal that begins at `from` or later. One look at a table
+    /// of 8 KiB for each byte, which depends on no look before; an automaton is a chain of them.
+    pub(super) fn each(&self, text: &str, from: usize, mut see: impl FnMut(usize, usize)) {
+        let bytes = text.as_bytes();
+        let Some(rest) = bytes.get(from..) else {
+            return;
+        };
+        for (at, three) in rest.windows(3).enumerate() {
+            let hash = mix(three[0], three[1], three[2]);
+            if self.bits[usize::from(hash >> 6)] >> (hash & 63) & 1 == 0 {
+                continue;
+            }
+            for (literal, rule) in self.by_hash.get(&hash).into_iter().flatten() {
+                if rest[at..].starts_with(literal.as_bytes()) {
+                    see(from + at, *rule);
+                }
+            }
+        }
+    }
+}
+
 pub(super) static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
-    let mut owners = Vec::new();
-    let mut texts: Vec<String> = Vec::new();
+    let mut literals = Literals {
+        bits: vec![0; 1 << 10],
+        by_hash: HashMap::new(),
+        by_first: vec![Vec::new(); 256],
+        longest: 0,
+    };
     for (index, compiled) in RULES.iter().enumerate() {
         let rule = &compiled.rule;
         let mut forms: Vec<String> = Vec::new();
@@ -141,25 +194,21 @@ pub(super) static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
         }
         forms.sort();
         forms.dedup();
-        owners.extend(std::iter::repeat_n(index, forms.len()));
-        texts.append(&mut forms);
-    }
-    let mut by_first: Vec<Vec<(Box<str>, usize)>> = vec![Vec::new(); 256];
-    for (text, owner) in texts.iter().zip(&owners) {
-        if let Some(first) = text.bytes().next() {
-            by_first[usize::from(first)].push((text.clone().into_boxed_str(), *owner));
+        for form in forms {
+            let [first, second, third, ..] = *form.as_bytes() else {
+                continue;
+            };
+            let hash = mix(first, second, third);
+            literals.bits[usize::from(hash >> 6)] |= 1 << (hash & 63);
+            let text = form.clone().into_boxed_str();
+            literals
+                .by_hash
+                .entry(hash)
+                .or_default()
+                .push((text, index));
+            literals.longest = literals.longest.max(form.len());
+            literals.by_first[usize::from(first)].push((form.into_boxed_str(), index));
         }
     }
-    Literals {
-        // Standard semantics: overlapping literals are all reported. One table for the process, so
-        // the larger and faster kind is worth its memory.
-        automaton: AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&texts)
-            .ok(),
-        longest: texts.iter().map(String::len).max().unwrap_or(0),
-        owners,
-        by_first,
-    }
+    literals
 });
