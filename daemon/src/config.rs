@@ -47,6 +47,10 @@ pub struct Config {
     /// What is taken out of everything that is kept, besides the formats that are known.
     #[serde(skip_serializing_if = "Redaction::is_empty")]
     pub redaction: Redaction,
+    /// What the daemon does about Zed by itself.
+    pub zed: Zed,
+    /// What is recorded in git.
+    pub history: History,
     /// Agents, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<AgentName, Profile>,
@@ -65,8 +69,25 @@ impl Default for Config {
             log: "info".into(),
             http: Http::default(),
             redaction: Redaction::default(),
+            zed: Zed::default(),
+            history: History::default(),
             agents: BTreeMap::new(),
         }
+    }
+}
+
+/// What is recorded in git. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Whether sessions are recorded on refs under `refs/spectask/` of the repository they work in.
+    /// `SPECTASK_HISTORY_RECORD`
+    pub record: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { record: true }
     }
 }
 
@@ -130,6 +151,21 @@ impl Redaction {
             rules.map(|rule| (&*rule.id, &*rule.regex, &*rule.keywords)),
             self.allow.iter().map(String::as_str),
         )
+    }
+}
+
+/// What the daemon does about Zed by itself. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Zed {
+    /// Whether threads of Zed's own agent are seen in Zed's database, which is only read.
+    /// `SPECTASK_ZED_WATCH`
+    pub watch: bool,
+}
+
+impl Default for Zed {
+    fn default() -> Self {
+        Self { watch: true }
     }
 }
 
@@ -228,6 +264,15 @@ impl Config {
         })?;
         overlay("HTTP_PORT", &mut |value| {
             config.http.port = value.parse().map_err(|_| "is not a port")?;
+            Ok(())
+        })?;
+        overlay("ZED_WATCH", &mut |value| {
+            config.zed.watch = value.parse().map_err(|_| "is neither true nor false")?;
+            Ok(())
+        })?;
+        overlay("HISTORY_RECORD", &mut |value| {
+            let record = value.parse().map_err(|_| "is neither true nor false")?;
+            config.history.record = record;
             Ok(())
         })?;
         overlay("LOG", &mut |value| {
@@ -397,9 +442,9 @@ mod tests {
         .unwrap();
         let check = |prefix: &str, properties: &serde_json::Value| {
             let fields = properties.as_object().unwrap().iter();
-            for (field, about) in fields
-                .filter(|(field, _)| !["agents", "http", "redaction"].contains(&field.as_str()))
-            {
+            for (field, about) in fields.filter(|(field, _)| {
+                !["agents", "history", "http", "redaction", "zed"].contains(&field.as_str())
+            }) {
                 let variable = format!("{prefix}{}", field.to_uppercase());
                 assert!(asked.borrow().contains(&variable), "{variable}");
                 let told = about["description"].as_str().unwrap();
@@ -408,6 +453,9 @@ mod tests {
         };
         check("SPECTASK_", &schema["properties"]);
         check("SPECTASK_HTTP_", &schema["$defs"]["Http"]["properties"]);
+        check("SPECTASK_ZED_", &schema["$defs"]["Zed"]["properties"]);
+        let history = &schema["$defs"]["History"]["properties"];
+        check("SPECTASK_HISTORY_", history);
     }
 
     #[test]

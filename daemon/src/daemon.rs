@@ -14,13 +14,16 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
-    mcp,
+    history, mcp,
     paths::Paths,
+    recorder::{self, Recorder},
     redact::Redactor,
     rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
     store::{Store, StoreError},
     workflow::WorkflowError,
+    zed::{self, Pace},
+    zed_paths,
 };
 
 /// The log of a daemon that runs for months stays readable: at this size it starts anew once.
@@ -87,6 +90,7 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         paths,
         config.as_ref().map_or("info", |config| config.log.as_str()),
     )?;
+    let watch_zed = config.as_ref().is_ok_and(|config| config.zed.watch);
     if let Err(error) = config {
         // The daemon runs all the same, so that the person is told through the command line.
         tracing::error!(%error, "the configuration cannot be used");
@@ -111,9 +115,20 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     announce();
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(&ctx)));
     tokio::spawn(scheduler::sweep(Arc::clone(&ctx)));
+    let zed = watch_zed.then(|| {
+        let redactor = ctx.redactor(&Default::default());
+        let places = zed_paths::places();
+        tokio::spawn(zed::watch(store.clone(), redactor, places, Pace::default()))
+    });
+    tokio::spawn(history::index(store.clone()));
+    let history_stop = CancellationToken::new();
+    let history = start_recorder(&ctx, &history_stop);
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();
+    if let Some(zed) = zed {
+        zed.abort();
+    }
     if let Some(acp) = editors {
         acp.close().await;
     }
@@ -123,9 +138,36 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     scheduler::reap_strays(&ctx).await;
     // What agents said last; a stream that cannot be written must not hold the daemon.
     drop(tokio::time::timeout(GRACE, ctx.live.flush()).await);
+    // What is not recorded by then is when the daemon starts again.
+    history_stop.cancel();
+    if let Some(history) = history {
+        drop(tokio::time::timeout(GRACE, history).await);
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(lock)
+}
+
+/// Starts what records history in git, unless the person wants none.
+fn start_recorder(
+    ctx: &Arc<Context>,
+    stop: &CancellationToken,
+) -> Option<tokio::task::JoinHandle<()>> {
+    if ctx.config().is_ok_and(|config| !config.history.record) {
+        return None;
+    }
+    let redactor = ctx.redactor(&std::env::vars().collect());
+    match Recorder::new(ctx.store.clone(), redactor, ctx.history.clone()) {
+        Ok(recorder) => Some(tokio::spawn(recorder::run(
+            recorder,
+            ctx.store.clone(),
+            stop.clone(),
+        ))),
+        Err(error) => {
+            tracing::error!(%error, "history is not recorded");
+            None
+        }
+    }
 }
 
 fn lock(paths: &Paths) -> Result<File, DaemonError> {

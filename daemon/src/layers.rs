@@ -20,22 +20,28 @@ const ALLOWED: &[(&str, &str)] = &[
 /// Rooms that know less than their floor would let them: room, all that it may import.
 const NARROW: &[(&str, &[&str])] = &[
     ("paths", &[]),
+    ("zed_paths", &[]),
     ("redact", &[]),
     ("spec", &["redact"]),
     ("store", &[]),
     ("repo", &[]),
     ("agents", &[]),
     ("live", &["store", "redact"]),
+    ("recorder", &["store", "repo", "redact"]),
     ("commands", &[]),
+    ("zed", &["zed_paths", "redact", "store"]),
     ("example_agent", &[]),
     // Everything else goes through the protocol's client.
-    ("cli", &["paths", "spec"]),
+    ("cli", &["paths", "zed_paths", "spec"]),
 ];
 
 /// Single files that may import more than their room.
 const WIDER: &[(&str, &str)] = &[
     // Merging and pushing happen in the process that the person started.
     ("cli/finish.rs", "repo"),
+    ("cli/history/remote.rs", "repo"),
+    // Shows the change of a file as everything else that is compared.
+    ("cli/zed/setup.rs", "repo"),
     // Entry points.
     ("cli/mcp.rs", "mcp"),
     ("cli/mod.rs", "example_agent"),

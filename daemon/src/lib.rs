@@ -1,8 +1,9 @@
 //! The SpecTask daemon and its command line, in rooms. A room imports only rooms of a lower floor;
 //! `ARCHITECTURE.md` shows the map and a test holds it.
 
-// Floor 0: where everything lives.
+// Floor 0: where everything lives, Zed's files too.
 pub mod paths;
+pub mod zed_paths;
 // Floor 1: secrets out of text.
 pub mod redact;
 // Floor 2: the documents; SQLite; git.
@@ -14,11 +15,15 @@ pub mod workflow;
 // Floor 4: agent processes over ACP; the configuration that names them.
 pub mod agents;
 pub mod config;
-// Floor 5: what happens now: streams of sessions, who watches them.
+// Floor 5: what happens now: streams of sessions, who watches them; history in git.
 pub mod live;
-// Floor 6: drivers; slash commands, which see only the protocol.
+pub mod recorder;
+// Floor 6: drivers; slash commands, which see only the protocol; threads of Zed's own agent; what was
+// said and done before.
 pub mod commands;
+pub mod history;
 pub mod scheduler;
+pub mod zed;
 // Floor 7: JSON-RPC; the agent that ships with the product.
 pub mod example_agent;
 pub mod rpc;

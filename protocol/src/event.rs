@@ -195,6 +195,17 @@ pub enum EventKind {
         /// Where it was said.
         source: String,
     },
+    /// Threads of Zed's own agent were seen to change.
+    ThreadsSeen {
+        /// The release channel of Zed.
+        channel: String,
+        /// How many are new, or there again.
+        added: u32,
+        /// How many have another title, folder or time, or were archived or taken out again.
+        changed: u32,
+        /// How many were deleted.
+        deleted: u32,
+    },
     /// The SpecTask's branch was merged, handed over or kept.
     Finished {
         /// How: `merge`, `pull_request`, `keep`.

@@ -180,6 +180,34 @@ pub struct WorkSessionView {
     /// RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// Whether what is said in it is recorded; not so for a thread of Zed's own agent.
+    #[serde(default = "recorded")]
+    pub recorded: bool,
+    /// What Zed's database tells of it, when it is seen and not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenView>,
+}
+
+const fn recorded() -> bool {
+    true
+}
+
+/// A thread of Zed's own agent, as Zed's database tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenView {
+    /// The release channel of Zed: `stable`, `preview`, `nightly`, `dev`.
+    pub channel: String,
+    /// Zed's own id of the thread's session.
+    pub session: String,
+    /// The folders of its project, in Zed's order.
+    pub folders: Vec<String>,
+    /// Whether those folders are on another machine.
+    pub remote: bool,
+    /// Whether it is archived there.
+    pub archived: bool,
+    /// When it was found to be deleted there, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
 }
 
 /// One prompt and what came of it.
@@ -419,6 +447,25 @@ pub struct TrustView {
     pub trusted: bool,
 }
 
+/// The remote that recorded history of a repository may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteView {
+    /// The repository.
+    pub project: String,
+    /// The remote; none until a person names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<HistoryRemote>,
+}
+
+/// A remote as it was named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemote {
+    /// Its name.
+    pub name: String,
+    /// The address that it pushed to then, without credentials.
+    pub url: String,
+}
+
 /// What a finished SpecTask's branch holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffView {
@@ -471,6 +518,18 @@ pub struct DaemonView {
     pub session: Option<WorkSessionId>,
     /// Sessions whose agent works now.
     pub active_sessions: u32,
+    /// Repositories whose history waits; empty when it is recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryWait>,
+}
+
+/// A repository whose history cannot be recorded at the moment. It is caught up with later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryWait {
+    /// Its root.
+    pub root: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One check of `spectask doctor`.
@@ -547,6 +606,12 @@ pub struct ThreadView {
     pub running: bool,
     /// The newest sign of life of agent or person, RFC 3339 in UTC.
     pub last_activity: String,
+    /// Whether what is said in it is recorded; not so for a thread of Zed's own agent.
+    #[serde(default = "recorded")]
+    pub recorded: bool,
+    /// What Zed's database tells of it, when it is seen and not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenView>,
 }
 
 /// An attached editor: one shim that a Zed window, or another ACP client, runs for a project.
@@ -573,6 +638,17 @@ pub struct ZedInstanceView {
     pub threads: Vec<ThreadView>,
 }
 
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchResult {
+    /// The hits, newest first.
+    pub hits: Vec<SearchHit>,
+    /// Whether all that is indexed was looked at, or the limit was reached; false: the time was up.
+    pub complete: bool,
+    /// How many turns have ended and are not in the index yet.
+    pub behind: u32,
+}
+
 /// A place where a searched text was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchHit {
@@ -580,6 +656,8 @@ pub struct SearchHit {
     pub session: WorkSessionId,
     /// Its name.
     pub name: String,
+    /// The turn it was said in; 0 before the first.
+    pub turn: u32,
     /// The transcript's entry.
     pub index: u64,
     /// Who said it: `person`, `agent`, `tool`, `daemon`.
@@ -607,4 +685,18 @@ pub struct CommandView {
 pub struct CommandAnswer {
     /// Markdown.
     pub text: String,
+}
+
+/// History that was laid out as folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LaidOut {
+    /// The branch or the folder.
+    pub place: String,
+    /// The commit on the branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Files.
+    pub files: u32,
+    /// Sessions that are in it.
+    pub sessions: u32,
 }

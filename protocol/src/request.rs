@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentName, AgentTestView, AgentView, CommandView, DoctorCheck, Document, Event, LineComment,
-    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SearchHit,
-    SessionRef, SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView,
-    ZedInstanceView,
+    MessageId, MessageKind, MessageView, PermissionId, PermissionView, PromptView, SessionRef,
+    SpecTaskView, TaskRef, ThreadView, TranscriptEntry, WorkMode, WorkSessionView, ZedInstanceView,
 };
 
 /// Variables of the person's environment, handed to agents; kept in memory only.
@@ -250,6 +249,9 @@ pub struct SessionListParams {
     /// Only those of the repository that this folder is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Threads of Zed's own agent, too, which are seen and not recorded; never those of one SpecTask.
+    #[serde(default)]
+    pub seen: bool,
 }
 
 /// Names one work session.
@@ -332,6 +334,20 @@ pub struct TrustParams {
     /// Whether trust is taken back.
     #[serde(default)]
     pub revoke: bool,
+}
+
+/// Names the remote that recorded history of a repository may go to; changes nothing without a remote
+/// and without `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteParams {
+    /// A folder in the repository.
+    pub cwd: String,
+    /// The remote from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Whether there shall be none.
+    #[serde(default)]
+    pub none: bool,
 }
 
 /// Reads or sets the configuration.
@@ -438,10 +454,10 @@ pub struct DecideParams {
     pub source: String,
 }
 
-/// Searches what was said and done: transcripts of sessions, newest session first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Searches what was said and done in the transcripts of sessions, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchParams {
-    /// The text, without regard to case; at least 2 characters.
+    /// The text, without regard to case and to how blanks are written; 2 to 200 characters.
     pub text: String,
     /// Only this SpecTask or session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -449,6 +465,18 @@ pub struct SearchParams {
     /// Only sessions of the repository that this folder is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Only turns that read or wrote this file: its path in the repository, or the end of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Only sessions that serve this criterion (`2.3`) or requirement (`2`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirement: Option<String>,
+    /// Not before this moment, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Before this moment, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// At most so many hits; 20 when absent, at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
@@ -463,6 +491,9 @@ pub struct ThreadListParams {
     /// Only those of this agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// Threads of Zed's own agent that are archived or deleted, too.
+    #[serde(default)]
+    pub archived: bool,
 }
 
 /// Names an attached editor, or the editors of a SpecTask's project.
@@ -529,10 +560,25 @@ list! {
     ThreadList { threads: ThreadView }
     /// Attached editors.
     ZedInstanceList { instances: ZedInstanceView }
-    /// Hits of a search.
-    SearchResult { hits: SearchHit }
     /// Slash commands.
     CommandList { commands: CommandView }
     /// Results of a login.
     AgentLoginView { agents: AgentTestView }
+}
+
+/// Lays out the recorded history of a SpecTask as folders: `specs/{task}/…`, `sessions/{task}/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayOutParams {
+    /// The SpecTask.
+    pub task: TaskRef,
+    /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
+    /// without a folder: `history/{task}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The folder that gets them, absolute; it must be empty or not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Whether the machine-readable records and frames go with them.
+    #[serde(default)]
+    pub records: bool,
 }

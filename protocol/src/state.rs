@@ -125,6 +125,8 @@ states! {
         Spawned = "spawned",
         /// From a thread that a person started in an editor.
         AdHoc = "ad_hoc",
+        /// Seen in Zed's database, and not recorded: a thread of Zed's own agent.
+        Seen = "seen",
     }
 }
 

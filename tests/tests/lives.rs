@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use spectask_tests::editor::{Desk, PermissionState, ZedEditor};
 use spectask_tests::env::kill;
 use spectask_tests::processes;
@@ -15,6 +16,26 @@ use super::threads_common::Place;
 
 /// How long a thread may take to come to rest at the end.
 const REST: Duration = Duration::from_secs(30);
+
+/// What windows run, by the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// `spectask acp -- COMMAND`.
+    Command,
+    /// `spectask acp --agent NAME`.
+    Named,
+    /// `spectask acp`.
+    SpecTask,
+}
+
+impl Entry {
+    /// The entry of a seed, and what its agent does not offer.
+    fn of(seed: u32) -> (Self, &'static str) {
+        let entry = [Self::Command, Self::Named, Self::SpecTask, Self::Command];
+        let without = ["", "", "", "resume", "load"];
+        (entry[seed as usize % 4], without[seed as usize % 5])
+    }
+}
 
 /// A window, and the prompts it waits for.
 struct Window {
@@ -29,10 +50,14 @@ struct Seen {
     windows: u32,
     agents: u32,
     daemons: u32,
+    resumed: u32,
+    forked: u32,
+    chosen: u32,
 }
 
 struct Life<'place> {
     place: &'place Place,
+    entry: Entry,
     random: Random,
     windows: Vec<Window>,
     threads: Vec<String>,
@@ -42,9 +67,10 @@ struct Life<'place> {
 }
 
 impl<'place> Life<'place> {
-    fn new(place: &'place Place, seed: u32) -> Self {
+    fn new(place: &'place Place, entry: Entry, seed: u32) -> Self {
         Self {
             place,
+            entry,
             random: Random::new(seed),
             windows: Vec::new(),
             threads: Vec::new(),
@@ -68,10 +94,18 @@ impl<'place> Life<'place> {
         std::thread::sleep(pause);
     }
 
+    fn editor(&self) -> ZedEditor {
+        match self.entry {
+            Entry::Command => self.place.editor(),
+            Entry::Named => self.place.editor_of(&["--agent", "echo"]),
+            Entry::SpecTask => self.place.editor_of(&[]),
+        }
+    }
+
     fn open_window(&mut self) {
         self.tell("opens a window");
         self.windows.push(Window {
-            editor: self.place.editor(),
+            editor: self.editor(),
             prompts: Vec::new(),
         });
     }
@@ -111,7 +145,7 @@ impl<'place> Life<'place> {
             return self.open_window();
         }
         let window = self.pick(self.windows.len());
-        match self.random.below(20) {
+        match self.random.below(23) {
             0 if self.windows.len() < 2 => self.open_window(),
             1 => self.draft(window),
             2..=8 => self.prompt(window),
@@ -128,6 +162,9 @@ impl<'place> Life<'place> {
             }
             10..=12 => self.decide(window),
             13 => self.load(window),
+            19 => self.resume(window),
+            20 => self.fork(window),
+            21 => self.choose(window),
             14 => {
                 let open = self.open_in(window);
                 if open.len() > 1 {
@@ -233,6 +270,80 @@ impl<'place> Life<'place> {
         }
     }
 
+    /// Opens a thread as editors do that need no history.
+    fn resume(&mut self, window: usize) {
+        let open: BTreeSet<String> = self.open_in(window).into_iter().collect();
+        let known = self.place.sessions();
+        let closed: Vec<&str> = known
+            .iter()
+            .filter_map(|session| session["id"].as_str())
+            .filter(|id| !open.contains(*id) && self.threads.iter().any(|known| known == id))
+            .collect();
+        if !closed.is_empty() {
+            let thread = closed[self.pick(closed.len())].to_owned();
+            self.tell(format!("in window {window} resumes {thread}"));
+            let params = json!({
+                "sessionId": thread, "cwd": self.place.project, "mcpServers": [],
+            });
+            let editor = &self.windows[window].editor;
+            let resumed = editor.request("session/resume", params);
+            assert!(resumed.is_ok(), "what is there can be resumed: {resumed:?}");
+            self.seen.resumed += 1;
+        }
+    }
+
+    /// Forks a thread where its agent can; one that dies meanwhile may refuse.
+    fn fork(&mut self, window: usize) {
+        let open = self.open_in(window);
+        let editor = &self.windows[window].editor;
+        let idle = |thread: &&String| editor.look(|desk| !desk.is_running(thread));
+        let idle: Vec<&String> = open.iter().filter(idle).collect();
+        if idle.is_empty() || !editor.can("fork") {
+            return;
+        }
+        let thread = idle[self.pick(idle.len())].clone();
+        let params = json!({ "sessionId": thread, "cwd": self.place.project, "mcpServers": [] });
+        let forked = self.windows[window].editor.request("session/fork", params);
+        if let Ok(forked) = &forked {
+            let new = forked["sessionId"].as_str().unwrap().to_owned();
+            self.tell(format!("in window {window} forks {thread}: {new}"));
+            assert!(!self.threads.contains(&new), "{new} was another's");
+            self.threads.push(new);
+            self.seen.forked += 1;
+        }
+    }
+
+    /// Changes an option: of the `SpecTask` entry, or of the agent.
+    fn choose(&mut self, window: usize) {
+        let open = self.open_in(window);
+        if open.is_empty() {
+            return;
+        }
+        let thread = open[self.pick(open.len())].clone();
+        let own = self.entry == Entry::SpecTask && self.random.below(2) == 0;
+        let (option, value) = if own {
+            ("spectask.task", "none")
+        } else {
+            ("loud", "false")
+        };
+        self.tell(format!("in window {window}, {thread}: sets {option}"));
+        let value = if own { json!(value) } else { json!(false) };
+        let mut params = json!({ "sessionId": thread, "configId": option, "value": value });
+        if !own {
+            params["type"] = "boolean".into();
+        }
+        let editor = &self.windows[window].editor;
+        let set = editor.request("session/set_config_option", params);
+        if let Ok(set) = set {
+            let options = set["configOptions"].as_array().unwrap();
+            let ours = options
+                .iter()
+                .any(|option| option["id"] == "spectask.agent");
+            assert_eq!(ours, self.entry == Entry::SpecTask, "{options:?}");
+            self.seen.chosen += 1;
+        }
+    }
+
     /// Brings everything to its end and looks at what is left.
     fn end(&mut self) {
         self.tell("comes to its end");
@@ -280,7 +391,7 @@ impl<'place> Life<'place> {
 
     /// A new window sees every thread whole, and its agent remembers it.
     fn look_back(&self) {
-        let editor = self.place.editor();
+        let editor = self.editor();
         let sessions = self.place.sessions();
         let names: Vec<&str> = sessions
             .iter()
@@ -381,8 +492,10 @@ fn allow_all(editor: &ZedEditor) {
 }
 
 fn one_life(seed: u32) -> Seen {
-    let place = Place::new();
-    let mut life = Life::new(&place, seed);
+    let (entry, without) = Entry::of(seed);
+    let place = Place::without(without);
+    place.configure("echo");
+    let mut life = Life::new(&place, entry, seed);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..32 {
             life.step();
@@ -418,13 +531,17 @@ fn a_thread_lives_on_whatever_is_killed() {
         match catch_unwind(|| one_life(seed)) {
             Ok(seen) => {
                 println!(
-                    "seed {seed}: {seen:?} in {:.1} s",
+                    "seed {seed}: {:?}, {seen:?} in {:.1} s",
+                    Entry::of(seed),
                     started.elapsed().as_secs_f32()
                 );
                 all.prompts += seen.prompts;
                 all.windows += seen.windows;
                 all.agents += seen.agents;
                 all.daemons += seen.daemons;
+                all.resumed += seen.resumed;
+                all.forked += seen.forked;
+                all.chosen += seen.chosen;
             }
             Err(_) => failed.push(seed),
         }
@@ -434,6 +551,7 @@ fn a_thread_lives_on_whatever_is_killed() {
         failed.len()
     );
     assert!(failed.is_empty(), "failed seeds: {failed:?}");
-    let everything = all.prompts > 0 && all.windows > 0 && all.agents > 0 && all.daemons > 0;
-    assert!(seeds < 5 || everything, "{all:?}");
+    let killed = all.windows > 0 && all.agents > 0 && all.daemons > 0;
+    let opened = all.prompts > 0 && all.resumed + all.forked + all.chosen > 0;
+    assert!(seeds < 5 || (killed && opened), "{all:?}");
 }

@@ -16,6 +16,8 @@ mod commands;
 mod common;
 #[cfg(unix)]
 mod coordination;
+#[cfg(unix)]
+mod history_remote;
 #[cfg(target_os = "linux")]
 mod http;
 mod job;
@@ -30,6 +32,8 @@ mod mcp;
 mod outlive;
 mod real_agents;
 #[cfg(unix)]
+mod recorder;
+#[cfg(unix)]
 mod sessions_mcp;
 #[cfg(unix)]
 mod shim;
@@ -37,3 +41,7 @@ mod shim;
 mod threads;
 #[cfg(unix)]
 mod threads_common;
+#[cfg(unix)]
+mod zed_setup;
+#[cfg(unix)]
+mod zed_threads;

@@ -58,6 +58,24 @@ impl Place {
         argv
     }
 
+    /// The echo agent under a name, which is the one that is used when none is named.
+    pub(crate) fn configure(&self, name: &str) {
+        let quoted: Vec<String> = self
+            .agent()
+            .iter()
+            .map(|word| Value::from(word.as_str()).to_string())
+            .collect();
+        self.env.write_config(&format!(
+            "default_agent = \"{name}\"\n[agents.{name}]\ncommand = [{}]\n",
+            quoted.join(", ")
+        ));
+    }
+
+    /// A window of an entry with other words than the agent's command.
+    pub(crate) fn editor_of(&self, args: &[&str]) -> ZedEditor {
+        ZedEditor::open(&self.env, &self.project, args)
+    }
+
     /// A window whose agent is the echo agent behind the product.
     pub(crate) fn editor(&self) -> ZedEditor {
         let agent = self.agent();

@@ -288,6 +288,14 @@ impl Editor {
         }
     }
 
+    /// The sessions that are open in it.
+    pub(super) fn shows(&self) -> Vec<WorkSessionId> {
+        let registered = lock(&self.registered);
+        registered
+            .as_ref()
+            .map_or_else(Vec::new, |registered| registered.sessions())
+    }
+
     pub(super) fn view(&self, session: &WorkSessionId) -> Option<Arc<View>> {
         lock(&self.state).views.get(session).cloned()
     }

@@ -28,3 +28,6 @@ mod thread;
 mod view;
 
 pub use room::Acp;
+
+#[cfg(test)]
+mod model_tests;

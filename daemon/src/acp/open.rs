@@ -1,6 +1,6 @@
 //! Opening the agent's session behind a thread: the one it had, where the agent can, else a new one.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 use spectask_protocol::ThreadStatus;
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     editor::Editor,
+    frames,
     pool::{Process, Wanted, unstarted},
     room::Room,
     thread::Thread,
@@ -23,14 +24,21 @@ const SERVER: &str = "spectask";
 const TOKEN: &str = "SPECTASK_SESSION_TOKEN";
 /// The error code by which an agent asks for a login.
 const AUTH_REQUIRED: i64 = -32000;
+/// The error code by which an agent says that it does not have something.
+const NOT_FOUND: i64 = -32002;
+/// Set in what is remembered of a thread whose agent does not know what was said before, until a prompt
+/// has told it.
+const FORGOT: &str = "forgot";
+/// The session of a thread that its agent could not open the last time, in what is remembered.
+const REFUSED: &str = "refused";
+/// How long an agent that could not open a session is given before it is asked once more.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The agent's session behind a thread.
 pub(super) struct Open {
     pub(super) process: Arc<Process>,
     /// The agent's own id of it.
     pub(super) session: String,
-    /// Whether the agent does not know what was said before.
-    pub(super) forgot: bool,
 }
 
 /// Which agent serves a thread.
@@ -69,7 +77,6 @@ async fn open_with(
         return Ok(Open {
             process: open,
             session: session.clone(),
-            forgot: false,
         });
     }
     let room = &editor.room;
@@ -78,18 +85,35 @@ async fn open_with(
         None => false,
     };
     if !reopened {
+        // Before the session is there: whatever opens it, the next prompt tells it.
+        if has_begun(room, thread)? {
+            thread.remember(FORGOT, Value::Bool(true));
+        }
         let params = parameters(room, thread, None);
         create(room, thread, &process, &params, &CancellationToken::new()).await?;
     }
     let session = thread.row().acp_session.unwrap_or_default();
-    Ok(Open {
-        process,
-        session,
-        forgot: !reopened
-            && thread
-                .stream()
-                .is_some_and(|stream| stream.next_index() > 0),
-    })
+    Ok(Open { process, session })
+}
+
+/// Whether something was said in a thread.
+fn has_begun(room: &Room, thread: &Thread) -> Result<bool, RpcError> {
+    if let Some(stream) = thread.stream() {
+        return Ok(stream.next_index() > 0);
+    }
+    let next = room.ctx.store.read(|read| read.transcript_next(&thread.id));
+    next.map(|next| next > 0)
+        .map_err(|error| frames::internal(error.to_string()))
+}
+
+/// Whether the agent does not know what was said in a thread before.
+pub(super) fn forgot(thread: &Thread) -> bool {
+    thread.remembered(FORGOT) == Some(Value::Bool(true))
+}
+
+/// The agent was told what was said before.
+pub(super) fn was_told(thread: &Thread) {
+    thread.forget(FORGOT);
 }
 
 /// Opens a new session of the agent for a thread. Returns the agent's answer.
@@ -202,7 +226,9 @@ pub(super) async fn adopt(
         .await;
 }
 
-/// Opens the session that the agent had; `false` when the agent does not know it any more.
+/// Opens the session that the agent had; `false` when the agent does not have it any more. An error
+/// that does not say so is no proof: the session stays, and only when the next opening is refused too
+/// is it given up.
 async fn reopen(
     room: &Room,
     thread: &Arc<Thread>,
@@ -224,15 +250,31 @@ async fn reopen(
             .relay_reopen(method, session, params, Path::new(&cwd));
         opened.await
     };
-    let answer = ask(&params).await;
-    // Alone in its process, it was refused for a reason of its own: the agent has lost it.
-    let shared = process.relay.serves_another(&thread.id);
-    let again = || renamed(thread, &params).filter(|_| shared);
-    let answer = second_try(answer, again, ask).await;
+    let mut answer = ask(&params).await;
+    if let Err(RelayError::Rpc(error)) = &answer
+        && error.code != AUTH_REQUIRED
+        && !is_absent(error)
+    {
+        // Alone in its process, it was refused for a reason of its own.
+        let shared = process.relay.serves_another(&thread.id);
+        let second = match renamed(thread, &params).filter(|_| shared) {
+            Some(params) => ask(&params).await,
+            None => {
+                tokio::time::sleep(PAUSE).await;
+                ask(&params).await
+            }
+        };
+        // When that is refused too, the first answer counts, unless the second says more.
+        match second {
+            Err(RelayError::Rpc(error)) if !is_absent(&error) => {}
+            second => answer = second,
+        }
+    }
     process.relay.loaded(session);
-    match answer {
+    let error = match answer {
         Ok(answer) => {
             remember(thread, &answer);
+            thread.forget(REFUSED);
             thread.set_process(Some(Arc::clone(process)));
             thread
                 .change(room, |row| {
@@ -241,17 +283,56 @@ async fn reopen(
                     }
                 })
                 .await;
-            Ok(true)
+            return Ok(true);
         }
-        Err(RelayError::Rpc(error)) if error.code != AUTH_REQUIRED => {
-            process.relay.unbind(session);
-            tracing::info!(code = error.code, thread = %thread.id, "the agent lost a session; it gets a new one");
-            Ok(false)
+        Err(error) => error,
+    };
+    process.relay.unbind(session);
+    match error {
+        RelayError::Rpc(error) if error.code != AUTH_REQUIRED => {
+            let before = thread.remembered(REFUSED);
+            if is_absent(&error) || before.is_some_and(|before| before == session) {
+                tracing::info!(code = error.code, thread = %thread.id, "the agent lost a session; it gets a new one");
+                thread.forget(REFUSED);
+                return Ok(false);
+            }
+            thread.remember(REFUSED, session.into());
+            let mut error = without_token(&params, error);
+            error.message = format!(
+                "The agent could not open this conversation again: {}. Nothing is lost. Send the prompt \
+                 once more; if the agent cannot open it then either, it goes on in a new session and is \
+                 told what was said.",
+                error.message.trim_end_matches('.')
+            );
+            Err(error)
         }
-        Err(error) => {
-            process.relay.unbind(session);
-            Err(without_token(&params, relayed(error)))
-        }
+        error => Err(without_token(&params, relayed(error))),
+    }
+}
+
+/// Whether an agent says by an error that it does not have a session. Few use the code for that, so
+/// their words count too.
+fn is_absent(error: &RpcError) -> bool {
+    const WORDS: [&str; 10] = [
+        "not found",
+        "notfound",
+        "no such",
+        "unknown session",
+        "not exist",
+        "n't exist",
+        "invalid session",
+        "no session",
+        "no conversation",
+        "no rollout",
+    ];
+    let said = || {
+        serde_json::to_string(error)
+            .unwrap_or_default()
+            .to_lowercase()
+    };
+    error.code == NOT_FOUND || {
+        let said = said();
+        WORDS.iter().any(|words| said.contains(words))
     }
 }
 

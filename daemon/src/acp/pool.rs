@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use spectask_protocol::{AgentName, shim::Entry};
 use tokio::time::Instant;
@@ -44,9 +45,15 @@ struct Key {
 
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Process>>>>;
 
+/// How an agent is started; tests have agents in memory.
+pub(super) type Starter = Box<
+    dyn Fn(SpawnSpec, Arc<Relay>) -> BoxFuture<'static, Result<Agent, AgentError>> + Send + Sync,
+>;
+
 /// The agent processes of threads.
 pub(super) struct Pool {
     room: Weak<Room>,
+    starter: Starter,
     slots: Mutex<HashMap<Key, Slot>>,
 }
 
@@ -93,9 +100,13 @@ fn name_of(command: &[String]) -> AgentName {
 }
 
 impl Pool {
-    pub(super) fn new(room: Weak<Room>) -> Self {
+    pub(super) fn new(room: Weak<Room>, starter: Starter) -> Self {
         let slots = Mutex::default();
-        Self { room, slots }
+        Self {
+            room,
+            starter,
+            slots,
+        }
     }
 
     /// The process for `wanted` in the editor's folder, started when there is none; it is told the
@@ -132,7 +143,7 @@ impl Pool {
             process.touch();
             return Ok(Arc::clone(process));
         }
-        let process = start(&room, editor, wanted, profile).await?;
+        let process = self.start(&room, editor, wanted, profile).await?;
         *slot = Some(Arc::clone(&process));
         Ok(process)
     }
@@ -162,6 +173,45 @@ impl Pool {
             }
         }
     }
+
+    async fn start(
+        &self,
+        room: &Arc<Room>,
+        editor: &Editor,
+        wanted: &Wanted,
+        profile: Profile,
+    ) -> Result<Arc<Process>, RpcError> {
+        let mut environment = editor.environment.clone();
+        let data_dir = room.ctx.paths.data_dir.display().to_string();
+        environment.insert("SPECTASK_DATA_DIR".into(), data_dir);
+        let redactor = {
+            let mut all = environment.clone();
+            all.extend(profile.set.clone());
+            room.ctx.redactor(&all)
+        };
+        let relay = Relay::new(Arc::downgrade(room), wanted.name.clone(), redactor);
+        let mut spec = SpawnSpec::new(profile, &editor.cwd, environment);
+        spec.initialize = editor.initialize();
+        let agent = (self.starter)(spec, Arc::clone(&relay))
+            .await
+            .map_err(|error| unstarted(&error))?;
+        let process = Arc::new(Process {
+            agent: agent.clone(),
+            relay,
+            used: Mutex::new(Instant::now()),
+        });
+        let (room, relay) = (Arc::downgrade(room), Arc::clone(&process.relay));
+        // Holds no agent: it ends with the last thread that uses it.
+        let exited = agent.exit_watch();
+        drop(agent);
+        tokio::spawn(async move {
+            exited.await;
+            if let Some(room) = room.upgrade() {
+                relay.gone(&room).await;
+            }
+        });
+        Ok(process)
+    }
 }
 
 /// Ends processes that serve nobody any more, for as long as the room is there.
@@ -172,44 +222,6 @@ pub(super) async fn sweep(room: Weak<Room>) {
         let Some(room) = room.upgrade() else { return };
         room.pool.sweep().await;
     }
-}
-
-async fn start(
-    room: &Arc<Room>,
-    editor: &Editor,
-    wanted: &Wanted,
-    profile: Profile,
-) -> Result<Arc<Process>, RpcError> {
-    let mut environment = editor.environment.clone();
-    let data_dir = room.ctx.paths.data_dir.display().to_string();
-    environment.insert("SPECTASK_DATA_DIR".into(), data_dir);
-    let redactor = {
-        let mut all = environment.clone();
-        all.extend(profile.set.clone());
-        room.ctx.redactor(&all)
-    };
-    let relay = Relay::new(Arc::downgrade(room), wanted.name.clone(), redactor);
-    let mut spec = SpawnSpec::new(profile, &editor.cwd, environment);
-    spec.initialize = editor.initialize();
-    let agent = Agent::start(spec, Arc::<Relay>::clone(&relay))
-        .await
-        .map_err(|error| unstarted(&error))?;
-    let process = Arc::new(Process {
-        agent: agent.clone(),
-        relay,
-        used: Mutex::new(Instant::now()),
-    });
-    let (room, relay) = (Arc::downgrade(room), Arc::clone(&process.relay));
-    // Holds no agent: it ends with the last thread that uses it.
-    let exited = agent.exit_watch();
-    drop(agent);
-    tokio::spawn(async move {
-        exited.await;
-        if let Some(room) = room.upgrade() {
-            relay.gone(&room).await;
-        }
-    });
-    Ok(process)
 }
 
 /// An agent that could not be used, in words for the editor.

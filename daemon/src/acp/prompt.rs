@@ -19,7 +19,7 @@ use super::{
 use crate::{
     agents::{RelayError, RpcError},
     commands,
-    live::{Stream, Way},
+    live::Way,
     store::TurnRow,
     workflow::{self, WorkflowError},
 };
@@ -140,7 +140,8 @@ async fn turn(
         view.caught_up().await;
     }
     tell_cut(room, thread).await;
-    let recap = opened.forgot.then(|| open::recap(room, thread)).flatten();
+    let forgot = open::forgot(thread);
+    let recap = forgot.then(|| open::recap(room, thread)).flatten();
     let begun =
         workflow::thread::begin_turn(store, &thread.id, opened.session.clone(), Some(key.clone()));
     let number = match begun.await {
@@ -169,6 +170,9 @@ async fn turn(
         blocks.splice(0..0, before);
     }
     let outcome = run(call, &opened, &running, &asked).await;
+    if forgot && outcome.is_ok() {
+        open::was_told(thread);
+    }
     let (status, reason, answer) = judge(thread, call, &running, outcome);
     let reason = redactor.text(&reason).into_owned();
     if status == TurnStatus::Interrupted {
@@ -183,15 +187,11 @@ async fn turn(
         tracing::error!(%error, thread = %thread.id, "the end of a turn could not be kept");
     }
     thread.change(room, |_| {}).await;
-    settle(editor, thread, &stream).await;
-    answer
-}
-
-/// Waits until the editor has been sent all of the turn, so that its end does not come first.
-async fn settle(editor: &Arc<Editor>, thread: &Thread, _stream: &Stream) {
+    // The editor has been sent all of the turn, so that its end does not come first.
     if let Some(view) = editor.view(&thread.id) {
         view.caught_up().await;
     }
+    answer
 }
 
 /// A thread's turn is over, whatever came of it.

@@ -110,8 +110,8 @@ impl Relay {
     pub(super) async fn gone(&self, room: &Room) {
         let threads: Vec<_> = lock(&self.sessions).threads.drain().collect();
         for (_, thread) in threads {
-            thread.set_process(None);
-            if thread.stream().is_some() {
+            // Another process may serve it by now.
+            if thread.lose_process(self) && thread.stream().is_some() {
                 let gone = |row: &mut crate::store::ThreadRow| {
                     row.status = ThreadStatus::Disconnected;
                 };

@@ -8,8 +8,14 @@ use std::{
 use serde_json::Value;
 use spectask_protocol::{Client, DynTransport, PermissionId, ProjectId, WorkSessionId};
 
-use super::{editor::Editor, pool::Pool, serve, thread::Thread};
+use super::{
+    editor::Editor,
+    pool::{Pool, Starter},
+    serve,
+    thread::Thread,
+};
 use crate::{
+    agents::Agent,
     repo::Repository,
     rpc::{Local, Peer},
     scheduler::Shared,
@@ -26,15 +32,11 @@ impl Acp {
     /// The face, over the daemon's state; slash commands call methods through `local`.
     #[must_use]
     pub fn new(ctx: Shared, local: Local) -> Self {
-        let room = Arc::new_cyclic(|own| Room {
+        let room = Room::new(
             ctx,
             local,
-            pool: Pool::new(own.clone()),
-            editors: Mutex::default(),
-            threads: Mutex::default(),
-            answers: Mutex::default(),
-            boot: uuid::Uuid::now_v7().simple().to_string(),
-        });
+            Box::new(|spec, relay| Box::pin(Agent::start(spec, relay))),
+        );
         tokio::spawn(super::thread::collect_drafts(Arc::downgrade(&room)));
         tokio::spawn(super::pool::sweep(Arc::downgrade(&room)));
         Self { room }
@@ -70,6 +72,18 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Room {
+    pub(super) fn new(ctx: Shared, local: Local, starter: Starter) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
+            ctx,
+            local,
+            pool: Pool::new(own.clone(), starter),
+            editors: Mutex::default(),
+            threads: Mutex::default(),
+            answers: Mutex::default(),
+            boot: uuid::Uuid::now_v7().simple().to_string(),
+        })
+    }
+
     /// A client of the daemon's own methods that may do what `peer` may.
     pub(super) fn client(&self, peer: Peer) -> Client<Arc<dyn DynTransport>> {
         Client::new(Arc::new(self.local.as_peer(peer)))

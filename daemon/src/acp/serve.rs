@@ -62,7 +62,8 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn serve(
+/// Serves a shim until its connection ends.
+pub(super) async fn serve(
     room: Arc<Room>,
     peer: Peer,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,

@@ -66,7 +66,7 @@ pub(super) async fn run(
         reply = commands::run(invocation, command, rest) => reply,
     };
     match reply {
-        Ok(Reply::Text(text)) => place.say(editor, &text),
+        Ok(reply @ (Reply::Text(_) | Reply::Help)) => place.say(editor, &reply.text()),
         Ok(Reply::Prompt(text)) => return Ok(Done::Prompt(text)),
         Ok(Reply::Plan { task }) => {
             let SpecTaskView { name, .. } = &task;

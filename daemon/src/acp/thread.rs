@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use spectask_protocol::WorkSessionId;
 
@@ -14,12 +13,13 @@ use super::{
     frames,
     options::Selectors,
     pool::Process,
+    relay::Relay,
     room::{Room, lock},
 };
 use crate::{
     commands,
     live::{Stream, Way},
-    store::ThreadRow,
+    store::{StoreError, ThreadRow},
     workflow,
 };
 
@@ -78,6 +78,13 @@ impl Thread {
 
     pub(super) fn remember(&self, key: &str, value: Value) {
         self.is_news(key, value);
+    }
+
+    /// Remembers nothing under that key any more.
+    pub(super) fn forget(&self, key: &str) {
+        if let Value::Object(map) = &mut lock(&self.state).row.state {
+            map.remove(key);
+        }
     }
 
     /// Remembers a value; whether it was another before.
@@ -144,6 +151,15 @@ impl Thread {
 
     pub(super) fn set_process(&self, process: Option<Arc<Process>>) {
         lock(&self.state).process = process;
+    }
+
+    /// Has no process any more, unless it is another than the one that relay watches.
+    pub(super) fn lose_process(&self, relay: &Relay) -> bool {
+        let mut state = lock(&self.state);
+        let lost = state
+            .process
+            .take_if(|process| std::ptr::eq(&raw const *process.relay, relay));
+        lost.is_some()
     }
 
     pub(super) fn primary(&self) -> Option<Arc<Editor>> {
@@ -320,21 +336,32 @@ pub(super) fn adapt(
     }
 }
 
-/// Forgets drafts that nobody prompted, now and every hour.
+/// Forgets drafts that nobody prompted, every hour. Not at once: windows that show some connect again
+/// when the daemon has started.
 pub(super) async fn collect_drafts(room: Weak<Room>) {
-    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut hours = tokio::time::interval_at(tokio::time::Instant::now() + HOUR, HOUR);
     loop {
         hours.tick().await;
         let Some(room) = room.upgrade() else { return };
         let life = i64::try_from(DRAFT_LIFE.as_millis()).unwrap_or(i64::MAX);
-        let before = Timestamp::now().as_millisecond() - life;
-        let gone = room
-            .ctx
-            .store
-            .write(move |write| write.delete_drafts_older_than(before))
-            .await;
+        let gone = collect(&room, life).await;
         if let Err(error) = gone {
             tracing::warn!(%error, "old drafts were not forgotten");
         }
     }
+}
+
+/// Forgets drafts that nobody prompted for so many milliseconds and that no window shows.
+async fn collect(room: &Room, life: i64) -> Result<(), StoreError> {
+    let editors: Vec<Arc<Editor>> = lock(&room.editors).values().cloned().collect();
+    let shown: Vec<WorkSessionId> = editors.iter().flat_map(|editor| editor.shows()).collect();
+    let forget = room
+        .ctx
+        .store
+        .write(move |write| write.delete_drafts_older_than(life, &shown));
+    for id in forget.await? {
+        room.forget(&id);
+    }
+    Ok(())
 }

@@ -54,7 +54,6 @@ pub use spawn::SpawnSpec;
 pub use turn::{StopReason, TurnEnd};
 pub use update::SessionUpdateView;
 pub use wire::RpcError;
-pub use zed::{zed_data_folders, zed_settings_files};
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
-use super::process::ProcessIdentity;
+use super::process::{ProcessIdentity, start_time};
 
 /// The start time of a process is the boot time plus a count of ticks, and the system's idea of
 /// its boot time moves when the clock is set.
@@ -72,21 +72,6 @@ fn wait_until(done: impl Fn() -> bool) {
     while !done() && Instant::now() < end {
         sleep(Duration::from_millis(5));
     }
-}
-
-/// When the process started, in seconds since 1970. `None` if there is none, or if it has ended
-/// and only waits to be collected by its parent.
-pub(super) fn start_time(pid: u32) -> Option<u64> {
-    let pid = Pid::from_u32(pid);
-    let mut system = System::new().ok()?;
-    let refresh = ProcessRefreshKind::nothing().without_tasks();
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh);
-    let process = system.process(pid)?;
-    let ended = matches!(
-        process.status(),
-        ProcessStatus::Zombie | ProcessStatus::Dead
-    );
-    (!ended).then(|| process.start_time())
 }
 
 /// The processes that have one of the `marks` (`NAME=value`) in their environment.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use serde::{Deserialize, Serialize};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 
@@ -118,7 +119,7 @@ impl Group {
     }
 
     pub(super) fn identity(&self) -> ProcessIdentity {
-        let start_time = super::orphans::start_time(self.pid).unwrap_or(0);
+        let start_time = start_time(self.pid).unwrap_or(0);
         ProcessIdentity {
             pid: self.pid,
             start_time,
@@ -218,8 +219,22 @@ pub(super) async fn drain<R: AsyncRead + Unpin>(pipe: Option<R>, tail: SharedTai
 /// may hold the pipe open for ever.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
-#[cfg(unix)]
-#[cfg(test)]
+/// When the process started, in seconds since 1970. `None` if there is none, or if it has ended
+/// and only waits to be collected by its parent.
+pub(super) fn start_time(pid: u32) -> Option<u64> {
+    let pid = Pid::from_u32(pid);
+    let mut system = System::new().ok()?;
+    let refresh = ProcessRefreshKind::nothing().without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh);
+    let process = system.process(pid)?;
+    let ended = matches!(
+        process.status(),
+        ProcessStatus::Zombie | ProcessStatus::Dead
+    );
+    (!ended).then(|| process.start_time())
+}
+
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -466,7 +466,7 @@ mod tests {
             0
         );
         let child: u32 = place.until_output(&id).await.parse().unwrap();
-        assert!(super::super::orphans::start_time(child).is_some());
+        assert!(super::super::process::start_time(child).is_some());
         place.terminals.release("s", &id).unwrap();
         until_gone(child).await;
     }
@@ -510,7 +510,7 @@ mod tests {
     }
 
     async fn until_gone(pid: u32) {
-        while super::super::orphans::start_time(pid).is_some() {
+        while super::super::process::start_time(pid).is_some() {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     }

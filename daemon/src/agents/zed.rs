@@ -9,49 +9,6 @@ use serde_json::Value;
 use super::known::{Known, by_program, known};
 use super::profile::Profile;
 
-/// Where Zed's `settings.json` may be on this machine, whether or not it is there.
-#[must_use]
-pub fn zed_settings_files() -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    if let Some(dirs) = directories::BaseDirs::new() {
-        if cfg!(windows) {
-            folders.push(dirs.config_dir().join("Zed"));
-        } else {
-            // Also on macOS.
-            let config = std::env::var_os("XDG_CONFIG_HOME").filter(|_| cfg!(target_os = "linux"));
-            let config = config.map_or_else(|| dirs.home_dir().join(".config"), PathBuf::from);
-            folders.push(config.join("zed"));
-        }
-        if cfg!(target_os = "linux") {
-            folders.push(flatpak(dirs.home_dir()).join("config/zed"));
-        }
-    }
-    folders
-        .into_iter()
-        .map(|folder| folder.join("settings.json"))
-        .collect()
-}
-
-/// Where Zed may keep its data on this machine, whether or not it is there.
-#[must_use]
-pub fn zed_data_folders() -> Vec<PathBuf> {
-    let Some(dirs) = directories::BaseDirs::new() else {
-        return Vec::new();
-    };
-    if cfg!(any(windows, target_os = "macos")) {
-        // `%LOCALAPPDATA%\Zed`, `~/Library/Application Support/Zed`.
-        return vec![dirs.data_local_dir().join("Zed")];
-    }
-    vec![
-        dirs.data_dir().join("zed"),
-        flatpak(dirs.home_dir()).join("data/zed"),
-    ]
-}
-
-fn flatpak(home: &Path) -> PathBuf {
-    home.join(".var/app/dev.zed.Zed")
-}
-
 /// The agents that `agent_servers` of a `settings.json` gives a command for. Comments and trailing
 /// commas are fine; what cannot be read counts as empty.
 pub(super) fn from_settings(text: &str) -> Vec<Profile> {

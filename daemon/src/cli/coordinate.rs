@@ -1,18 +1,18 @@
 //! Commands about what sessions are told, what they say, and whose they are: tell, stop, messages,
-//! attach, decide, search.
+//! attach, decide.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use spectask_protocol::{
-    AttachParams, DecideParams, MessageKind, MessageListParams, MessageView, SearchHit,
-    SearchParams, SessionMethod, SessionParams, SessionStatus, TellParams, WorkSessionView,
+    AttachParams, DecideParams, MessageKind, MessageListParams, MessageView, SessionMethod,
+    SessionParams, SessionStatus, TellParams, WorkSessionView,
     method::{
-        CoordinationListAll, CoordinationTell, DecisionRecord, HistorySearch, WorkSessionAttach,
-        WorkSessionGet, WorkSessionStop,
+        CoordinationListAll, CoordinationTell, DecisionRecord, WorkSessionAttach, WorkSessionGet,
+        WorkSessionStop,
     },
 };
 
 use super::{
-    args::{AttachArgs, DecideArgs, MessagesArgs, SearchArgs, SessionArgs, TellArgs},
+    args::{AttachArgs, DecideArgs, MessagesArgs, SessionArgs, TellArgs},
     context::Context,
     error::{CliError, Exit},
     sheet::{Sheet, Tone},
@@ -169,51 +169,6 @@ pub(super) async fn decide(ctx: &Context, args: DecideArgs) -> Result<Exit, CliE
     Ok(Exit::Good)
 }
 
-pub(super) async fn search(ctx: &Context, args: SearchArgs) -> Result<Exit, CliError> {
-    let daemon = ctx.daemon().await?;
-    let everywhere = args.all || args.task.is_some();
-    let params = SearchParams {
-        text: args.text,
-        target: args.task,
-        cwd: if everywhere { None } else { Some(ctx.cwd()?) },
-        limit: Some(args.limit),
-    };
-    let found = match daemon.call(HistorySearch, params.clone()).await {
-        // Outside of a repository there is no project to limit the search to.
-        Err(error) if !everywhere && error.says("not inside a git repository") => {
-            ctx.note("This is no git repository; all are searched.");
-            let params = SearchParams {
-                cwd: None,
-                ..params
-            };
-            daemon.call(HistorySearch, params).await?
-        }
-        other => other?,
-    };
-    ctx.show(&found, |sheet| {
-        if found.hits.is_empty() {
-            sheet.line(Tone::Plain, "Nothing was found.");
-        }
-        let now = Timestamp::now();
-        for hit in &found.hits {
-            write_hit(sheet, hit, now);
-        }
-    })?;
-    Ok(Exit::Good)
-}
-
-fn write_hit(sheet: &mut Sheet, hit: &SearchHit, now: Timestamp) {
-    sheet
-        .put(Tone::Name, &hit.name)
-        .plain("  ")
-        .put(Tone::Strong, &hit.who)
-        .line(
-            Tone::Faint,
-            &format!("  {}, entry {}", time::ago(&hit.at, now), hit.index),
-        );
-    sheet.plain("  ").line(Tone::Plain, &hit.excerpt);
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures, *};
@@ -270,24 +225,6 @@ mod tests {
           spectask retry 7-user-auth/02-api
         Told 7-user-auth/02-api; it hears it when it begins
         Told every open session of 7-user-auth
-        ");
-    }
-
-    #[test]
-    fn a_hit_is_where_it_was_and_what_stood_there() {
-        let mut sheet = Sheet::new(false);
-        let hit = SearchHit {
-            session: fixtures::session_id(2),
-            name: "7-user-auth/02-api".into(),
-            index: 31,
-            who: "agent".into(),
-            excerpt: "the tokens expire\u{7} after an hour".into(),
-            at: "2026-03-04T09:55:00Z".into(),
-        };
-        write_hit(&mut sheet, &hit, fixtures::now());
-        insta::assert_snapshot!(sheet.into_text(), @r"
-        7-user-auth/02-api  agent  5m, entry 31
-          the tokens expire␇ after an hour
         ");
     }
 }

@@ -86,6 +86,8 @@ pub(super) fn session(number: u32, slug: &str, status: SessionStatus) -> WorkSes
         turns: vec![],
         started_at: Some("2026-03-04T09:58:00Z".into()),
         ended_at: None,
+        recorded: true,
+        seen: None,
     }
 }
 

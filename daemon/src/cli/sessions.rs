@@ -42,7 +42,14 @@ async fn list(ctx: &Context, task: Option<TaskRef>, all: bool) -> Result<Exit, C
     };
     let daemon = ctx.daemon().await?;
     let list = daemon
-        .call(WorkSessionListAll, SessionListParams { task, cwd })
+        .call(
+            WorkSessionListAll,
+            SessionListParams {
+                task,
+                cwd,
+                seen: true,
+            },
+        )
         .await?;
     ctx.show(&list, |sheet| {
         if list.sessions.is_empty() {

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use spectask_protocol::{
-    ConfigParams, DoctorParams, Empty, FailureKind, TrustParams, TrustView,
+    ConfigParams, DoctorCheck, DoctorParams, Empty, FailureKind, TrustParams, TrustView,
     method::{ConfigGet, DaemonDoctor, ProjectTrust, PromptListAll},
 };
 
@@ -233,26 +233,29 @@ pub(super) async fn doctor(ctx: &Context) -> Result<Exit, CliError> {
         environment: environment(),
     };
     let report = daemon.call(DaemonDoctor, params).await?;
-    ctx.show(&report, |sheet| {
-        for check in &report.checks {
-            let (tone, mark) = match check.state.as_str() {
-                "ok" => (Tone::Good, "✓"),
-                "warning" => (Tone::Warn, "!"),
-                _ => (Tone::Bad, "✗"),
-            };
-            sheet
-                .put(tone, mark)
-                .plain(" ")
-                .put(Tone::Strong, &check.name)
-                .plain("  ")
-                .line(Tone::Plain, &check.text);
-            if let Some(hint) = &check.hint {
-                sheet.plain("  ").line(Tone::Name, hint);
-            }
-        }
-    })?;
+    ctx.show(&report, |sheet| checks(sheet, &report.checks))?;
     let bad = report.checks.iter().any(|check| check.state == "error");
     Ok(if bad { Exit::Failed } else { Exit::Good })
+}
+
+/// Writes what was checked, and what to do.
+pub(super) fn checks(sheet: &mut Sheet, checks: &[DoctorCheck]) {
+    for check in checks {
+        let (tone, mark) = match check.state.as_str() {
+            "ok" => (Tone::Good, "✓"),
+            "warning" => (Tone::Warn, "!"),
+            _ => (Tone::Bad, "✗"),
+        };
+        sheet
+            .put(tone, mark)
+            .plain(" ")
+            .put(Tone::Strong, &check.name)
+            .plain("  ")
+            .line(Tone::Plain, &check.text);
+        if let Some(hint) = &check.hint {
+            sheet.plain("  ").line(Tone::Name, hint);
+        }
+    }
 }
 
 #[cfg(test)]

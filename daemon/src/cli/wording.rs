@@ -1,7 +1,7 @@
 //! The states in words and tones that people read.
 
 use spectask_protocol::{
-    ImplementationTaskStatus, SessionMethod, SessionStage, SessionStatus, SpecTaskStatus,
+    ImplementationTaskStatus, SeenView, SessionMethod, SessionStage, SessionStatus, SpecTaskStatus,
     SpecTaskView, TurnStatus, WaitKind, WorkSessionView,
 };
 
@@ -60,6 +60,9 @@ pub(super) fn session_state(session: &WorkSessionView) -> (Tone, &'static str) {
     {
         return (Tone::Warn, wait_kind(waiting.kind));
     }
+    if let Some(seen) = &session.seen {
+        return (Tone::Faint, seen_state(seen));
+    }
     match session.status {
         SessionStatus::Pending => (Tone::Faint, "pending"),
         SessionStatus::Active if is_idle(session) => (Tone::Faint, "open"),
@@ -73,6 +76,15 @@ pub(super) fn session_state(session: &WorkSessionView) -> (Tone, &'static str) {
         },
         SessionStatus::Failed => (Tone::Bad, "failed"),
         SessionStatus::Cancelled => (Tone::Faint, "cancelled"),
+    }
+}
+
+/// The state of a thread of Zed's own agent.
+pub(super) const fn seen_state(seen: &SeenView) -> &'static str {
+    match (&seen.deleted_at, seen.archived) {
+        (Some(_), _) => "deleted (seen, not recorded)",
+        (None, true) => "archived (seen, not recorded)",
+        (None, false) => "seen, not recorded",
     }
 }
 

@@ -267,6 +267,7 @@ pub(super) async fn sessions(invocation: &Invocation) -> Result<Vec<WorkSessionV
     let params = SessionListParams {
         task: None,
         cwd: Some(invocation.cwd.clone()),
+        seen: false,
     };
     let mut sessions = invocation
         .client

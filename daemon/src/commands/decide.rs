@@ -7,7 +7,6 @@ use spectask_protocol::{
 
 use super::{
     choose::{self, Behind, IN_REVIEW, first_word},
-    help,
     invocation::{Invocation, Reply},
     markdown::code,
     review::{self, document},
@@ -178,13 +177,13 @@ fn check_lines(seen: &ReviewView, comments: &[LineComment]) -> Result<(), Failur
 
 pub(super) async fn changes(invocation: Invocation, args: String) -> Result<Reply, Failure> {
     if args.trim().is_empty() {
-        return Ok(Reply::Text(help::of("spec-changes")));
+        return Ok(Reply::Help);
     }
     let (task, text) =
         choose::task(&invocation, "spec-changes", &args, &IN_REVIEW, Behind::Text).await?;
     let (comment, comments) = comments(&text);
     if comment.is_none() && comments.is_empty() {
-        return Ok(Reply::Text(help::of("spec-changes")));
+        return Ok(Reply::Help);
     }
     let seen = review::newest(&invocation.client, task.id.clone().into()).await?;
     check_lines(&seen, &comments)?;

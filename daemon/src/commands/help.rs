@@ -4,19 +4,20 @@ use spectask_protocol::{Failure, FailureKind};
 
 use super::{
     choose::first_word,
+    command::Command,
     invocation::Reply,
     markdown::{code, escape, short, table},
-    table::{COMMANDS, Command, find},
 };
 
-pub(super) async fn help(args: String) -> Result<Reply, Failure> {
-    let (name, _) = first_word(&args);
+pub(super) fn help(commands: &[Command], args: &str) -> Result<Reply, Failure> {
+    let (name, _) = first_word(args);
     if name.is_empty() {
-        return Ok(Reply::Text(all()));
+        return Ok(Reply::Text(all(commands)));
     }
+    let find = |name: &str| commands.iter().find(|command| command.name == name);
+    let bare = name.strip_prefix('/').unwrap_or(name);
     // `/spec-help review` is understood too.
-    let command = find(name).or_else(|| find(&format!("spec-{}", name.trim_start_matches('/'))));
-    match command {
+    match find(bare).or_else(|| find(&format!("spec-{bare}"))) {
         Some(command) => Ok(Reply::Text(one(command))),
         None => {
             let name = short(name, 40).replace('`', "'");
@@ -26,17 +27,13 @@ pub(super) async fn help(args: String) -> Result<Reply, Failure> {
     }
 }
 
-/// The help of a command of the table.
-pub(super) fn of(name: &str) -> String {
-    find(name).map_or_else(all, one)
-}
-
 fn usage(command: &Command) -> String {
     let hint = command.hint.map(|hint| format!(" {hint}"));
     format!("/{}{}", command.name, hint.unwrap_or_default())
 }
 
-fn one(command: &Command) -> String {
+/// The help of one command.
+pub(super) fn one(command: &Command) -> String {
     // Bars in a hint are no table here.
     let usage = usage(command);
     format!(
@@ -46,8 +43,8 @@ fn one(command: &Command) -> String {
     )
 }
 
-fn all() -> String {
-    let rows: Vec<Vec<String>> = COMMANDS
+fn all(commands: &[Command]) -> String {
+    let rows: Vec<Vec<String>> = commands
         .iter()
         .map(|command| {
             vec![

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use spectask_protocol::{
-    AgentName, Client, DynTransport, Environment, Failure, SpecTaskView, TaskRef, WorkSessionId,
+    AgentName, Client, DynTransport, Environment, SpecTaskView, TaskRef, WorkSessionId,
     WorkSessionView,
 };
 
 use super::{
     markdown::{code, escape},
-    table::Command,
     words::{brief, session_state},
 };
 
@@ -55,6 +54,8 @@ pub enum Reply {
     },
     /// A prompt for the agent in the person's name.
     Prompt(String),
+    /// What was typed lacks something: the command's own help, which [`super::run`] puts here.
+    Help,
 }
 
 impl Reply {
@@ -63,6 +64,7 @@ impl Reply {
     pub fn text(&self) -> String {
         match self {
             Self::Text(text) | Self::Prompt(text) => text.clone(),
+            Self::Help => "`/spec-help` explains the commands\n".to_owned(),
             Self::Plan { task } => format!(
                 "Planning of {} started: {}\n\nNext: {} shows how it goes, then {}\n",
                 code(&task.name),
@@ -83,17 +85,4 @@ impl Reply {
             }
         }
     }
-}
-
-/// Runs a command of the table; `args` is everything after its name.
-///
-/// # Errors
-/// The daemon's refusal, or what is missing or not understood in `args`.
-pub async fn run(
-    invocation: Invocation,
-    command: &'static Command,
-    args: String,
-) -> Result<Reply, Failure> {
-    tracing::debug!(command = command.name, "a slash command");
-    command.call(invocation, args).await
 }

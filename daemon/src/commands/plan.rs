@@ -8,7 +8,6 @@ use spectask_protocol::{
 
 use super::{
     choose::{self, Behind, STARTABLE, first_word},
-    help,
     invocation::{Invocation, Reply},
     markdown::{code, escape},
     words::{brief, task_state},
@@ -79,7 +78,7 @@ fn wrong(message: String) -> Failure {
 pub(super) async fn spec(invocation: Invocation, args: String) -> Result<Reply, Failure> {
     let (flags, prompt) = flags(&args)?;
     if prompt.is_empty() {
-        return Ok(Reply::Text(help::of("spec")));
+        return Ok(Reply::Help);
     }
     let params = CreateParams {
         cwd: invocation.cwd,

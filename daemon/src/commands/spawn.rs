@@ -4,7 +4,6 @@ use spectask_protocol::{Failure, SessionRef, SpawnParams, method::WorkSessionSpa
 
 use super::{
     choose::{self, Behind, IMPLEMENTING, first_word},
-    help,
     invocation::{Invocation, Reply},
     markdown::{code, escape},
     words::brief,
@@ -43,7 +42,7 @@ pub(super) async fn spawn(invocation: Invocation, args: String) -> Result<Reply,
             (parent.id.into(), rest)
         }
         Some((task, _)) => (task.id.into(), rest),
-        None if args.trim().is_empty() => return Ok(Reply::Text(help::of("spec-spawn"))),
+        None if args.trim().is_empty() => return Ok(Reply::Help),
         None => {
             let task = choose::meant(&invocation, "spec-spawn", &IMPLEMENTING).await?;
             (task.id.into(), args.trim())
@@ -51,7 +50,7 @@ pub(super) async fn spawn(invocation: Invocation, args: String) -> Result<Reply,
     };
     let (title, description) = title(text);
     if title.is_empty() {
-        return Ok(Reply::Text(help::of("spec-spawn")));
+        return Ok(Reply::Help);
     }
     let params = SpawnParams {
         target,

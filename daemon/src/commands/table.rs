@@ -1,43 +1,14 @@
 //! The table, and what a person types against it.
 
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use spectask_protocol::Failure;
 
 use super::{
+    command::Command,
     decide, help,
     invocation::{Invocation, Reply},
     plan, review, spawn, status, stop, tell, thread,
 };
-
-/// A slash command.
-pub struct Command {
-    /// Its name without the slash.
-    pub name: &'static str,
-    /// What it does, one line.
-    pub description: &'static str,
-    /// What may follow it, for people.
-    pub hint: Option<&'static str>,
-    /// More about it, markdown, for `/spec-help NAME`.
-    pub(super) details: &'static str,
-    run: fn(Invocation, String) -> BoxFuture<'static, Result<Reply, Failure>>,
-}
-
-impl Command {
-    pub(super) fn call(
-        &self,
-        invocation: Invocation,
-        args: String,
-    ) -> BoxFuture<'static, Result<Reply, Failure>> {
-        (self.run)(invocation, args)
-    }
-}
-
-impl std::fmt::Debug for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "/{}", self.name)
-    }
-}
 
 /// Every slash command, in the order in which people read them.
 pub const COMMANDS: &[Command] = &[
@@ -137,14 +108,24 @@ pub const COMMANDS: &[Command] = &[
         description: "Explain these commands",
         hint: Some("[command]"),
         details: "Example: `/spec-help spec-changes`",
-        run: |_, args| Box::pin(help::help(args)),
+        run: |_, args| Box::pin(async move { help::help(COMMANDS, &args) }),
     },
 ];
 
-/// The command of that name, with or without its slash.
-pub(super) fn find(name: &str) -> Option<&'static Command> {
-    let name = name.strip_prefix('/').unwrap_or(name);
-    COMMANDS.iter().find(|command| command.name == name)
+/// Runs a command of the table; `args` is everything after its name.
+///
+/// # Errors
+/// The daemon's refusal, or what is missing or not understood in `args`.
+pub async fn run(
+    invocation: Invocation,
+    command: &'static Command,
+    args: String,
+) -> Result<Reply, Failure> {
+    tracing::debug!(command = command.name, "a slash command");
+    Ok(match command.call(invocation, args).await? {
+        Reply::Help => Reply::Text(help::one(command)),
+        reply => reply,
+    })
 }
 
 /// Splits the first text block of a prompt into a command of the table and everything after the

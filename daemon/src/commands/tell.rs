@@ -7,7 +7,6 @@ use spectask_protocol::{
 
 use super::{
     choose::{self, Behind, OPEN, first_word},
-    help,
     invocation::{Invocation, Reply},
     markdown::code,
 };
@@ -18,11 +17,11 @@ const SOURCE: &str = "slash_command";
 pub(super) async fn tell(invocation: Invocation, args: String) -> Result<Reply, Failure> {
     let (word, text) = first_word(&args);
     if word.is_empty() {
-        return Ok(Reply::Text(help::of("spec-tell")));
+        return Ok(Reply::Help);
     }
     let session = choose::session(&invocation, word).await?;
     if text.is_empty() {
-        return Ok(Reply::Text(help::of("spec-tell")));
+        return Ok(Reply::Help);
     }
     let params = TellParams {
         session: session.id.into(),
@@ -45,12 +44,12 @@ pub(super) async fn tell(invocation: Invocation, args: String) -> Result<Reply, 
 
 pub(super) async fn decide(invocation: Invocation, args: String) -> Result<Reply, Failure> {
     if args.trim().is_empty() {
-        return Ok(Reply::Text(help::of("spec-decide")));
+        return Ok(Reply::Help);
     }
     let (word, rest) = first_word(&args);
     let named = choose::named(&invocation, &args, Behind::Text).await?;
     let (target, name, text) = match named {
-        Some(_) if rest.is_empty() => return Ok(Reply::Text(help::of("spec-decide"))),
+        Some(_) if rest.is_empty() => return Ok(Reply::Help),
         Some(_) if word.contains('/') => {
             let session = choose::session(&invocation, word).await?;
             (session.id.into(), session.name, rest)

@@ -42,6 +42,7 @@ pub(super) const fn session_state(session: &WorkSessionView) -> &'static str {
         SessionStatus::Pending => "pending",
         SessionStatus::Active => match session.method {
             SessionMethod::AdHoc => "open",
+            SessionMethod::Seen => "seen, not recorded",
             SessionMethod::Planned | SessionMethod::Spawned => match session.stage {
                 SessionStage::Prepare => "preparing",
                 SessionStage::Turn => "agent at work",

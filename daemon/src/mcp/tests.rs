@@ -102,7 +102,7 @@ fn daemon() -> Daemon {
         }],
     });
     let hit = json!({
-        "session": SESSION, "name": "7-user-auth/02-api", "index": 4, "who": "agent",
+        "session": SESSION, "name": "7-user-auth/02-api", "turn": 1, "index": 4, "who": "agent",
         "excerpt": "the port is 80", "at": "",
     });
     let commands = json!({ "commands": [
@@ -124,7 +124,10 @@ fn daemon() -> Daemon {
         ("decision.record", Ok(json!({}))),
         ("coordination.tell", Ok(message())),
         ("coordination.list", Ok(json!({ "messages": [message()] }))),
-        ("history.search", Ok(json!({ "hits": [hit] }))),
+        (
+            "history.search",
+            Ok(json!({ "hits": [hit], "complete": true, "behind": 0 })),
+        ),
         ("command.list", Ok(commands)),
         (
             "command.run",

@@ -9,7 +9,7 @@ use std::{
 use spectask_protocol::WorkSessionId;
 use tokio_util::sync::CancellationToken;
 
-use super::{local::Local, loopback::Served};
+use super::local::Local;
 use crate::{
     scheduler::Shared,
     store::ProcessRow,
@@ -19,6 +19,17 @@ use crate::{
         turn,
     },
 };
+
+/// What became of the face on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Served {
+    /// Not asked for.
+    Off,
+    /// At this URL.
+    At(String),
+    /// It cannot be; why.
+    Failed(String),
+}
 
 /// What handlers see.
 pub(super) struct Face {

@@ -54,17 +54,6 @@ const ALL_RATE: (u32, u32) = (400, 800);
 /// `bearer.TOKEN`.
 const SUBPROTOCOL: &str = "spectask";
 
-/// What the daemon says of this face.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Served {
-    /// Not asked for.
-    Off,
-    /// At this URL.
-    At(String),
-    /// It cannot be; why.
-    Failed(String),
-}
-
 /// The listening port and its token, which live as long as the daemon.
 pub(super) struct Loopback {
     listener: TcpListener,

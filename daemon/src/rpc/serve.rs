@@ -28,10 +28,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     error::ServeError,
-    face::Face,
+    face::{Face, Served},
     http::{self, Mounts},
     local::Local,
-    loopback::{self, Loopback, Served, Visitor},
+    loopback::{self, Loopback, Visitor},
     register,
     role::{Peer, peer_of},
 };

@@ -11,7 +11,7 @@ use super::{error, face::Face, role::Peer, view};
 use crate::{
     repo::Repository,
     scheduler::{AnswerError, answer_permission},
-    store::{SessionRow, TaskRow},
+    store::{SessionRow, Store, StoreError, TaskRow},
     workflow::{
         Spawner, WorkflowError,
         lookup::{find_session, find_target, find_task},
@@ -39,25 +39,29 @@ pub(super) async fn list(
     params: SessionListParams,
 ) -> Result<WorkSessionList, Failure> {
     let store = &face.ctx.store;
-    let project = match &params.cwd {
-        Some(cwd) => {
-            let repository = Repository::discover(Path::new(cwd)).map_err(error::repository)?;
+    let repository = params.cwd.as_ref().map(Path::new).map(Repository::discover);
+    let repository = repository.transpose().map_err(error::repository)?;
+    let seen = match (&params.task, params.seen) {
+        (None, true) => {
+            let folder = repository.as_ref().map(Repository::root);
+            seen(store, folder).map_err(error::store)?
+        }
+        _ => Vec::new(),
+    };
+    let project = match &repository {
+        Some(repository) => {
             let common = repository.common_dir().display().to_string();
             let project = store
                 .read(|read| read.project_of(&common))
                 .map_err(error::store)?;
             match project {
                 Some(project) => Some(project.id),
-                None => {
-                    return Ok(WorkSessionList {
-                        sessions: Vec::new(),
-                    });
-                }
+                None => return Ok(WorkSessionList { sessions: seen }),
             }
         }
         None => None,
     };
-    let sessions = store.read(|read| -> Result<_, WorkflowError> {
+    let mut sessions = store.read(|read| -> Result<_, WorkflowError> {
         let tasks = match &params.task {
             Some(name) => vec![find_task(read, name)?],
             None => read.tasks(project.as_ref(), false)?,
@@ -75,7 +79,17 @@ pub(super) async fn list(
         }
         Ok(views)
     })?;
+    sessions.extend(seen);
     Ok(WorkSessionList { sessions })
+}
+
+/// Threads of Zed's own agent that are neither archived nor gone, the one used last first.
+fn seen(store: &Store, folder: Option<&Path>) -> Result<Vec<WorkSessionView>, StoreError> {
+    let rows = store.read(|read| read.seen_threads(false))?;
+    let here = rows
+        .iter()
+        .filter(|row| folder.is_none_or(|folder| view::is_seen_in(row, folder)));
+    Ok(here.filter_map(view::seen_session).collect())
 }
 
 pub(super) async fn get(
@@ -83,10 +97,16 @@ pub(super) async fn get(
     _role: Role,
     params: SessionParams,
 ) -> Result<WorkSessionView, Failure> {
-    let (task, row) = face
-        .ctx
-        .store
-        .read(|read| find_session(read, &params.session))?;
+    let store = &face.ctx.store;
+    let seen = store.read(|read| view::find_seen(read, &params.session));
+    if let Some(view) = seen
+        .map_err(error::store)?
+        .as_ref()
+        .and_then(view::seen_session)
+    {
+        return Ok(view);
+    }
+    let (task, row) = store.read(|read| find_session(read, &params.session))?;
     show(&face, task.as_ref(), &row)
 }
 

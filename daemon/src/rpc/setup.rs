@@ -8,7 +8,10 @@ use spectask_protocol::{
     Environment, Failure, FailureKind, PromptList, Role, TrustParams, TrustView,
 };
 
-use super::{error, face::Face, loopback::Served};
+use super::{
+    error,
+    face::{Face, Served},
+};
 use crate::{
     agents::{self, Agent, Observer, Source, SpawnSpec},
     config::{self, Config},
@@ -376,6 +379,23 @@ pub(super) async fn doctor(
             Config::default()
         }
     };
+    let waiting = face.ctx.history.waiting();
+    if !config.history.record {
+        let text = "off: `history.record` is false".into();
+        check("history", "ok", text, None);
+    } else if waiting.is_empty() {
+        let text = "recorded in git under refs/spectask/".into();
+        check("history", "ok", text, None);
+    }
+    for (root, reason) in waiting {
+        let hint = "sessions go on; it is recorded when the repository can be written".into();
+        check(
+            "history",
+            "warning",
+            format!("waits in {root}: {reason}"),
+            Some(hint),
+        );
+    }
     match face.loopback() {
         Served::At(url) => check(
             "http",

@@ -1,17 +1,20 @@
 //! Rows of the store as the views of the protocol.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use jiff::Timestamp;
 use spectask_protocol::{
-    Failure, FailureKind, ImplementationTaskView, PlanEntry, PlanWave, Progress, SessionMethod,
-    SessionPhase, SessionStage, SessionStatus, SpecTaskOverview, SpecTaskStatus, SpecTaskView,
-    TurnView, WaitKind, Waiting, WorkSessionView,
+    Failure, FailureKind, ImplementationTaskView, PlanEntry, PlanWave, Progress, SeenView,
+    SessionMethod, SessionPhase, SessionRef, SessionStage, SessionStatus, SpecTaskOverview,
+    SpecTaskStatus, SpecTaskView, ThreadStatus, ThreadView, TurnView, WaitKind, Waiting,
+    WorkSessionView,
 };
 
 use crate::{
     scheduler::Context,
-    store::{NewImplementationTask, Read, SessionRow, StoreError, TaskRow, ThreadRow},
+    store::{
+        NewImplementationTask, Read, SeenThreadRow, SessionRow, StoreError, TaskRow, ThreadRow,
+    },
     workflow::lookup::session_name,
 };
 
@@ -138,7 +141,98 @@ pub(super) fn session(
         turns: turns.collect(),
         started_at: row.started_at.map(time),
         ended_at: row.ended_at.map(time),
+        recorded: true,
+        seen: None,
     })
+}
+
+/// What stands for Zed's own agent among agents.
+const ZED_AGENT: &str = "zed";
+
+/// A thread of Zed's own agent as the session it would be; none if it is not to be named.
+pub(super) fn seen_session(row: &SeenThreadRow) -> Option<WorkSessionView> {
+    let status = if row.deleted_at.is_some() {
+        SessionStatus::Cancelled
+    } else {
+        SessionStatus::Active
+    };
+    Some(WorkSessionView {
+        id: row.id.clone(),
+        name: row.id.to_string(),
+        task: None,
+        title: row.title.clone().unwrap_or_default(),
+        phase: SessionPhase::Implementation,
+        status,
+        stage: SessionStage::Prepare,
+        method: SessionMethod::Seen,
+        parent: None,
+        task_number: None,
+        agent: ZED_AGENT.parse().ok()?,
+        branch: None,
+        worktree: None,
+        base: None,
+        head: None,
+        merged: None,
+        verified: None,
+        verify_output: None,
+        waiting: None,
+        step: None,
+        claim: None,
+        thread: ThreadStatus::Active,
+        acp_session: None,
+        turns: Vec::new(),
+        started_at: row.created_at.map(time),
+        ended_at: row.deleted_at.map(time),
+        recorded: false,
+        seen: Some(seen(row)),
+    })
+}
+
+/// A thread of Zed's own agent; none if it is not to be named.
+pub(super) fn seen_thread(row: &SeenThreadRow) -> Option<ThreadView> {
+    Some(ThreadView {
+        id: row.id.clone(),
+        session: None,
+        agent: ZED_AGENT.parse().ok()?,
+        title: row.title.clone(),
+        cwd: row.folders.first().cloned().unwrap_or_default(),
+        status: ThreadStatus::Active,
+        instance: None,
+        running: false,
+        last_activity: time(row.used_at),
+        recorded: false,
+        seen: Some(seen(row)),
+    })
+}
+
+fn seen(row: &SeenThreadRow) -> SeenView {
+    SeenView {
+        channel: row.channel.clone(),
+        session: row.session.clone(),
+        folders: row.folders.clone(),
+        remote: row.remote,
+        archived: row.archived,
+        deleted_at: row.deleted_at.map(time),
+    }
+}
+
+/// The thread of Zed's own agent that a person named by its id.
+pub(super) fn find_seen(
+    read: &Read<'_>,
+    name: &SessionRef,
+) -> Result<Option<SeenThreadRow>, StoreError> {
+    match name.as_str().parse() {
+        Ok(id) if read.thread(&id)?.is_none() && read.session(&id)?.is_none() => {
+            read.seen_thread(&id)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether a thread of Zed's own agent works in that folder, below it, or in a linked worktree of it.
+pub(super) fn is_seen_in(row: &SeenThreadRow, folder: &Path) -> bool {
+    let mut paths = row.folders.iter().chain(&row.repositories);
+    !row.remote && paths.any(|path| Path::new(path).starts_with(folder))
 }
 
 /// A thread that was not prompted yet, as the session it will be.
@@ -170,6 +264,8 @@ pub(super) fn draft(row: &ThreadRow) -> WorkSessionView {
         turns: Vec::new(),
         started_at: None,
         ended_at: None,
+        recorded: true,
+        seen: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Editors that are attached, and agent threads.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use spectask_protocol::{
@@ -33,10 +36,14 @@ pub(super) async fn threads(
     params: ThreadListParams,
 ) -> Result<ThreadList, Failure> {
     let ctx = &face.ctx;
-    let repository = params.cwd.as_ref().and_then(|cwd| {
-        let repository = Repository::discover(Path::new(cwd)).ok()?;
-        Some(repository.common_dir().display().to_string())
-    });
+    let found = params.cwd.as_ref();
+    let found = found.and_then(|cwd| Repository::discover(Path::new(cwd)).ok());
+    let repository = found.as_ref();
+    let repository = repository.map(|found| found.common_dir().display().to_string());
+    let folder = match &found {
+        Some(found) => Some(found.root().to_owned()),
+        None => params.cwd.as_ref().map(PathBuf::from),
+    };
     let mut threads = ctx.store.read(|read| -> Result<_, WorkflowError> {
         let project = match &repository {
             Some(common) => read.project_of(common)?.map(|project| project.id),
@@ -57,6 +64,15 @@ pub(super) async fn threads(
             if here && shown {
                 views.push(of(ctx, read, &Kept::Thread(Box::new(row)))?);
             }
+        }
+        for row in read.seen_threads(params.archived)? {
+            let here = folder.as_ref();
+            let here = here.is_none_or(|folder| view::is_seen_in(&row, folder));
+            let view = view::seen_thread(&row).filter(|view| {
+                let wanted = params.agent.as_ref();
+                here && wanted.is_none_or(|agent| *agent == view.agent)
+            });
+            views.extend(view);
         }
         if params.cwd.is_some() && project.is_none() {
             return Ok(views);
@@ -85,6 +101,11 @@ pub(super) async fn thread(
 ) -> Result<ThreadView, Failure> {
     let ctx = &face.ctx;
     let view = ctx.store.read(|read| -> Result<_, WorkflowError> {
+        if let Some(row) = view::find_seen(read, &params.session)?
+            && let Some(view) = view::seen_thread(&row)
+        {
+            return Ok(view);
+        }
         let kept = find(read, &params.session)?;
         of(ctx, read, &kept)
     })?;
@@ -283,6 +304,8 @@ fn of(ctx: &Context, read: &Read<'_>, kept: &Kept) -> Result<ThreadView, Workflo
             .last()
             .is_some_and(|turn| turn.status == TurnStatus::Running),
         last_activity: view::time(used.max(seen)),
+        recorded: true,
+        seen: None,
     })
 }
 

@@ -32,6 +32,7 @@ use crate::{
     repo::{RepoError, Repository},
     store::{ProjectRow, SessionRow, Store, StoreError, TaskRow},
     workflow::WorkflowError,
+    zed_paths,
 };
 
 /// What every driver and face shares. Cheap to clone.
@@ -62,6 +63,8 @@ pub struct Context {
     pub environments: Environments,
     /// The prompt templates.
     pub prompts: Prompts,
+    /// Why history in git waits, where it does.
+    pub history: crate::recorder::Status,
     /// Wakes the scheduler without an event.
     pub wake: Notify,
     redaction_key: [u8; 32],
@@ -101,6 +104,7 @@ impl Context {
             paths,
             environments: Environments::new(),
             prompts,
+            history: crate::recorder::Status::default(),
             wake: Notify::new(),
             redaction_key,
             redaction: Mutex::default(),
@@ -178,8 +182,8 @@ impl Context {
         let path = environment.get("PATH").map(std::ffi::OsString::from);
         let found = agents::discover(
             path.as_deref(),
-            &agents::zed_settings_files(),
-            &agents::zed_data_folders(),
+            &zed_paths::settings_files(),
+            &zed_paths::data_folders(),
         );
         let configured = config.agents.values().map(|profile| {
             let program = profile

@@ -314,14 +314,27 @@ async fn threads_are_listed_by_what_they_are_and_old_drafts_go() {
     let kept = store.read(|read| read.thread(&inside.id)).unwrap().unwrap();
     assert_eq!(kept.state, inside.state);
     assert_eq!(kept.entry, Entry::SpecTask);
+    let draft = || new_thread(None);
+    let (shown, deleted, mut viewer) = (draft(), draft(), draft());
+    viewer.state = json!({ "viewing": "x" });
+    let stay = [shown.id.clone(), deleted.id.clone(), viewer.id.clone()];
     let gone = store
-        .write::<_, StoreError>(|write| {
-            assert_eq!(write.delete_drafts_older_than(60_000)?, 0);
-            write.delete_drafts_older_than(-1)
+        .write::<_, StoreError>(move |write| {
+            for new in [&shown, &deleted, &viewer] {
+                write.insert_thread(new)?;
+            }
+            let mut row = write.thread(&deleted.id)?.unwrap();
+            row.deleted_at = Some(write.now());
+            write.update_thread(&row)?;
+            assert_eq!(write.delete_drafts_older_than(60_000, &[])?, []);
+            write.delete_drafts_older_than(-1, std::slice::from_ref(&shown.id))
         })
         .await
         .unwrap();
-    assert_eq!((gone, of(all)), (1, vec![outside.id]));
+    assert_eq!(gone, [inside.id]);
+    for id in stay.iter().chain([&outside.id]) {
+        assert!(store.read(|read| read.thread(id)).unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -178,15 +178,25 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Forgets threads that were never prompted and not used for so many milliseconds; returns how
-    /// many.
+    /// Forgets threads that were never prompted and not used for so many milliseconds. Those that are
+    /// `shown`, those that view another session, and those that were deleted, whose rows say so, stay.
+    /// Returns which were forgotten.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn delete_drafts_older_than(&self, millis: i64) -> Result<usize, StoreError> {
-        self.run(
-            "DELETE FROM thread WHERE status = 'draft' AND used_at < ?1",
-            [self.now().saturating_sub(millis)],
+    pub fn delete_drafts_older_than(
+        &self,
+        millis: i64,
+        shown: &[WorkSessionId],
+    ) -> Result<Vec<WorkSessionId>, StoreError> {
+        let shown: Vec<&str> = shown.iter().map(WorkSessionId::as_str).collect();
+        self.rows(
+            "DELETE FROM thread WHERE status = 'draft' AND used_at < ?1 AND deleted_at IS NULL
+                AND state ->> '$.viewing' IS NULL
+                AND id NOT IN (SELECT value FROM json_each(?2))
+             RETURNING id",
+            params![self.now().saturating_sub(millis), row::to_json(&shown)?],
+            |row| row::text(row, "id"),
         )
     }
 

@@ -20,9 +20,13 @@ pub struct TurnRow {
     pub reason: Option<String>,
     /// The editor's request that it answers: instance and number of the shim's request.
     pub request: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub started_at: i64,
+    /// Milliseconds since the Unix epoch.
+    pub ended_at: Option<i64>,
 }
 
-fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
+pub(super) fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
     Ok(TurnRow {
         session: row::text(row, "session")?,
         number: row.get("number")?,
@@ -30,6 +34,8 @@ fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
         status: row::text(row, "status")?,
         reason: row.get("reason")?,
         request: row.get("request")?,
+        started_at: row.get("started_at")?,
+        ended_at: row.get("ended_at")?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use spectask_protocol::{Failure, FailureKind, Finding, SessionStatus, SpecTaskStatus};
 
-use super::lookup::session_name;
+use super::name::session_name;
 use crate::store::{SessionRow, StoreError, TaskRow, TurnRow};
 
 /// A command that was refused. Nothing was changed.

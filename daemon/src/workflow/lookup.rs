@@ -3,6 +3,7 @@
 
 use spectask_protocol::{SessionRef, SpecTaskId, TaskRef, WorkSessionId};
 
+pub use super::name::session_name;
 use super::{WorkflowError, error::refused_ad_hoc};
 use crate::store::{LOOSE, Read, SessionRow, TaskRow};
 
@@ -82,13 +83,6 @@ pub fn task_of(read: &Read<'_>, session: &SessionRow) -> Result<Option<TaskRow>,
         name: id.to_string(),
     })?;
     Ok(Some(task))
-}
-
-/// The session's name: `7-user-auth/02-api`, or `threads/12-fix-login` without a SpecTask.
-#[must_use]
-pub fn session_name<'a>(task: impl Into<Option<&'a TaskRow>>, session: &SessionRow) -> String {
-    let of = task.into().map_or_else(|| LOOSE.to_owned(), TaskRow::name);
-    format!("{of}/{:02}-{}", session.number, session.slug)
 }
 
 fn task_named(read: &Read<'_>, name: &str) -> Result<Option<TaskRow>, WorkflowError> {

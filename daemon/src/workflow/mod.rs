@@ -11,6 +11,7 @@ mod error;
 pub mod lookup;
 pub mod machine;
 pub mod message;
+mod name;
 mod next_prompt;
 pub mod planning;
 mod reopen;

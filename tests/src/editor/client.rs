@@ -433,7 +433,9 @@ impl ZedEditor {
         panic!("the list has no end");
     }
 
-    fn can(&self, what: &str) -> bool {
+    /// Whether the agent offers something for sessions: `fork`, `close`.
+    #[must_use]
+    pub fn can(&self, what: &str) -> bool {
         !self.initialized["agentCapabilities"]["sessionCapabilities"][what].is_null()
     }
 

@@ -41,7 +41,7 @@ impl Real {
 }
 
 async fn until_gone(pid: u32) {
-    while orphans::start_time(pid).is_some() {
+    while process::start_time(pid).is_some() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

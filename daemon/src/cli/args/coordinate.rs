@@ -35,18 +35,3 @@ pub(in crate::cli) struct DecideArgs {
     /// What was decided, and why; at most 8 KiB
     pub(in crate::cli) text: String,
 }
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct SearchArgs {
-    /// The text, in any case; at least 2 characters
-    pub(in crate::cli) text: String,
-    /// Only this SpecTask or session, such as 7 or 7/2
-    #[arg(short, long, value_name = "TARGET")]
-    pub(in crate::cli) task: Option<SessionRef>,
-    /// Of every repository, not only this one
-    #[arg(short, long)]
-    pub(in crate::cli) all: bool,
-    /// At most so many hits, up to 100
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
-    pub(in crate::cli) limit: u32,
-}

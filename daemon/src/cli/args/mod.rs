@@ -3,6 +3,7 @@
 mod acp;
 mod admin;
 mod coordinate;
+mod history;
 mod task;
 mod zed;
 
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 pub(super) use acp::*;
 pub(super) use admin::*;
 pub(super) use coordinate::*;
+pub(super) use history::*;
 pub(super) use task::*;
 pub(super) use zed::*;
 
@@ -227,10 +229,24 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
     Decide(DecideArgs),
     /// Search what was said and done in the transcripts
     #[command(after_help = "Examples:
-  spectask search \"rate limit\"            # in this repository, newest session first
+  spectask search \"rate limit\"            # in this repository, newest first
   spectask search migration --task 7/2
   spectask search token --all --limit 50")]
     Search(SearchArgs),
+    /// Look back: search, turns, conversations, why a line is as it is, what became of a requirement; to and from others
+    #[command(after_help = "Examples:
+  spectask history search \"rate limit\" --since 2d --file src/api.rs
+  spectask history log 7
+  spectask history show 7/2 --turn 1
+  spectask history blame src/api.rs:42
+  spectask history trace 7-user-auth#2.3
+  spectask history replay 7/2 --speed 4
+  spectask history export 7 --zip user-auth.zip
+  spectask history import 7-user-auth --from origin
+  spectask history push --dry-run
+
+`spectask history COMMAND --help` tells more.")]
+    History(HistoryArgs),
     /// List or answer what agents ask for
     #[command(after_help = "Examples:
   spectask permissions                  # on a terminal: asks what to answer
@@ -307,7 +323,7 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
   spectask acp --agent claude       # threads of one agent
   spectask acp -- my-agent --acp    # an agent that is not configured
 
-An editor runs it. In Zed, in settings.json:
+An editor runs it. `spectask zed setup --write` puts it into Zed's settings.json:
   \"agent_servers\": {
     \"SpecTask\": { \"type\": \"custom\", \"command\": \"spectask\", \"args\": [\"acp\"] }
   }
@@ -326,8 +342,11 @@ It ends when the editor closes its input. While the daemon is away it waits, and
 Started in a folder of the repository, it is about that repository's SpecTasks. The daemon is
 started when none runs.")]
     Mcp,
-    /// See which editors are attached and what threads they show, or detach one
+    /// Set Zed up, open work in it, see which editors are attached and what threads they show
     #[command(after_help = "Examples:
+  spectask zed setup                # shows what Zed's settings need; --write writes it
+  spectask zed doctor
+  spectask zed open 7/2
   spectask zed list
   spectask zed threads
   spectask zed threads 0190a2       # of one editor, by the beginning of its id

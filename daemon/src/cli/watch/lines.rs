@@ -43,6 +43,7 @@ pub(super) fn matters(event: &Event) -> bool {
         | EventKind::TurnStarted { .. }
         | EventKind::ThreadTitled { .. }
         | EventKind::MessageDelivered { .. }
+        | EventKind::ThreadsSeen { .. }
         | EventKind::SessionCommitted { .. } => false,
     }
 }
@@ -127,6 +128,15 @@ fn text(kind: &EventKind) -> (Tone, String) {
         EventKind::AgentStarted { agent, pid } => (
             Tone::Plain,
             format!("agent {agent} started (process {pid})"),
+        ),
+        EventKind::ThreadsSeen {
+            channel,
+            added,
+            changed,
+            deleted,
+        } => (
+            Tone::Plain,
+            format!("threads of Zed {channel}: {added} new, {changed} changed, {deleted} deleted"),
         ),
         EventKind::TurnStarted { turn } => (Tone::Plain, format!("turn {turn} started")),
         EventKind::TurnEnded {

@@ -22,6 +22,18 @@ pub(in crate::mcp) struct SearchInput {
     /// Absolute path of a folder in the repository, when it is not the one this server runs in.
     #[serde(default)]
     project: Option<String>,
+    /// Only turns that read or wrote this file: its path in the repository, or the end of it.
+    #[serde(default)]
+    file: Option<String>,
+    /// Only sessions that serve this criterion (2.3) or requirement (2).
+    #[serde(default)]
+    requirement: Option<String>,
+    /// Not before this moment, RFC 3339.
+    #[serde(default)]
+    since: Option<String>,
+    /// Before this moment, RFC 3339.
+    #[serde(default)]
+    until: Option<String>,
     /// At most so many hits; 20 when absent, at most 100.
     #[serde(default)]
     limit: Option<u32>,
@@ -30,8 +42,12 @@ pub(in crate::mcp) struct SearchInput {
 /// Hits.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::mcp) struct SearchOutput {
-    /// The hits, newest session first.
+    /// The hits, newest first.
     hits: Vec<Hit>,
+    /// Whether all that is indexed was looked at, or the limit was reached.
+    complete: bool,
+    /// How many turns have ended and are not in the index yet.
+    behind: u32,
 }
 
 /// A hit.
@@ -39,6 +55,8 @@ pub(in crate::mcp) struct SearchOutput {
 struct Hit {
     /// The session, as get_session takes it.
     session: String,
+    /// The turn; 0 before the first.
+    turn: u32,
     /// The number of the transcript's entry.
     index: u64,
     /// person, agent, tool or daemon.
@@ -53,6 +71,7 @@ impl From<SearchHit> for Hit {
     fn from(hit: SearchHit) -> Self {
         Self {
             session: hit.name,
+            turn: hit.turn,
             index: hit.index,
             who: hit.who,
             excerpt: hit.excerpt,
@@ -83,6 +102,10 @@ impl Tool for SearchHistory {
             text: input.text,
             target: input.target,
             cwd,
+            file: input.file,
+            requirement: input.requirement,
+            since: input.since,
+            until: input.until,
             limit: input.limit,
         };
         let found = caller.client.call(method::HistorySearch, params).await?;
@@ -95,10 +118,20 @@ impl Tool for SearchHistory {
         if everywhere {
             text.push_str(" in all projects (`project` names one)");
         }
+        if !found.complete {
+            text.push_str("; there was no time to look at everything");
+        }
+        if found.behind > 0 {
+            line(
+                &mut text,
+                format!("; {} turns are not indexed yet", found.behind),
+            );
+        }
         text.push('\n');
         for hit in &hits {
             let Hit {
                 session,
+                turn,
                 index,
                 who,
                 excerpt,
@@ -106,9 +139,14 @@ impl Tool for SearchHistory {
             } = hit;
             line(
                 &mut text,
-                format!("- {session} #{index}, {who}, {at}: {excerpt}"),
+                format!("- {session} turn {turn} #{index}, {who}, {at}: {excerpt}"),
             );
         }
-        Ok((SearchOutput { hits }, text))
+        let output = SearchOutput {
+            hits,
+            complete: found.complete,
+            behind: found.behind,
+        };
+        Ok((output, text))
     }
 }

@@ -113,7 +113,11 @@ impl Tool for ListSessions {
             None => caller.folder(input.project)?,
         };
         let everywhere = task.is_none() && cwd.is_none();
-        let params = SessionListParams { task, cwd };
+        let params = SessionListParams {
+            task,
+            cwd,
+            seen: false,
+        };
         let list = caller
             .client
             .call(method::WorkSessionListAll, params)

@@ -1,4 +1,4 @@
-//! `spectask zed`: attached editors and their threads.
+//! `spectask zed`: attached editors and their threads; Zed set up, opened and checked.
 
 use jiff::{SignedDuration, Timestamp};
 use spectask_protocol::{
@@ -7,6 +7,13 @@ use spectask_protocol::{
     method::{ThreadListAll, ZedDetach, ZedListAll, ZedThreads},
 };
 
+mod command;
+mod doctor;
+mod file;
+mod open;
+mod settings;
+mod setup;
+
 use super::{
     args::{ZedArgs, ZedCommand},
     connect::Daemon,
@@ -14,24 +21,33 @@ use super::{
     error::{CliError, Exit},
     sheet::{Sheet, Tone},
     table::{Cell, table},
-    time,
+    time, wording,
 };
 
 pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> {
+    let command = match args.command.unwrap_or(ZedCommand::List) {
+        ZedCommand::Setup(args) => return setup::run(ctx, args).await,
+        ZedCommand::Open(args) => return open::run(ctx, args).await,
+        ZedCommand::Doctor(place) => return doctor::run(ctx, place).await,
+        command => command,
+    };
     let daemon = ctx.daemon().await?;
-    match args.command.unwrap_or(ZedCommand::List) {
+    match command {
         ZedCommand::List => {
             let list = daemon.call(ZedListAll, ZedListParams::default()).await?;
             ctx.show(&list, |sheet| editors(sheet, &list.instances, ctx.width()))?;
         }
-        ZedCommand::Threads { instance } => {
+        ZedCommand::Threads { instance, archived } => {
             let list = match instance {
                 Some(instance) => {
                     let instance = find(&daemon, &instance).await?;
                     daemon.call(ZedThreads, ZedParams { instance }).await?
                 }
                 None => {
-                    let all = ThreadListParams::default();
+                    let all = ThreadListParams {
+                        archived,
+                        ..ThreadListParams::default()
+                    };
                     daemon.call(ThreadListAll, all).await?
                 }
             };
@@ -56,6 +72,7 @@ pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> 
                     );
             })?;
         }
+        ZedCommand::Setup(_) | ZedCommand::Open(_) | ZedCommand::Doctor(_) => {}
     }
     Ok(Exit::Good)
 }
@@ -129,10 +146,11 @@ fn threads(sheet: &mut Sheet, threads: &[ThreadView], now: Timestamp, width: Opt
     let rows: Vec<Vec<Cell>> = threads
         .iter()
         .map(|thread| {
-            let (tone, state) = match (thread.running, thread.status) {
-                (true, _) => (Tone::Good, "running"),
-                (_, status @ ThreadStatus::Failed) => (Tone::Bad, status.as_str()),
-                (_, status) => (Tone::Plain, status.as_str()),
+            let (tone, state) = match (&thread.seen, thread.running, thread.status) {
+                (Some(seen), _, _) => (Tone::Faint, wording::seen_state(seen)),
+                (_, true, _) => (Tone::Good, "running"),
+                (_, _, status @ ThreadStatus::Failed) => (Tone::Bad, status.as_str()),
+                (_, _, status) => (Tone::Plain, status.as_str()),
             };
             let name = thread.session.as_deref().unwrap_or(thread.id.as_str());
             vec![
@@ -168,6 +186,8 @@ mod tests {
             instance: (number == 2).then(|| "0190a2".into()),
             running: number == 2,
             last_activity: "2026-03-04T09:55:00Z".into(),
+            recorded: true,
+            seen: None,
         }
     }
 

@@ -1,0 +1,220 @@
+//! Searches what was said: the index names stretches, newest first, and each is looked at in the
+//! transcript.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use spectask_protocol::{SearchHit, SearchResult, WorkSessionId};
+
+use super::{
+    HistoryError, index,
+    letters::{self, wanted},
+    said::{Pieces, Said},
+};
+use crate::{
+    store::{LOOSE, Read, SearchBlock, SearchFilter, Store},
+    workflow::lookup::{session_name, task_of},
+};
+
+/// The shortest and the longest text that is searched for, in characters.
+pub const LIMITS: (usize, usize) = (2, 200);
+
+/// Stretches that are asked of the index at a time.
+const PAGE: u32 = 100;
+
+/// Text of a transcript that is unpacked at a time, in bytes.
+const TEXT: usize = 1024 * 1024;
+
+/// A search takes no longer; what was found until then is the answer, and the answer says so.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest excerpt, and how much of it may stand before the hit, in characters.
+const EXCERPT: (usize, usize) = (300, 100);
+
+/// What was said that holds a text, newest first, at most `most`.
+///
+/// # Errors
+/// [`HistoryError::Invalid`] for a text that is too short or too long; when the database fails.
+pub fn find(
+    store: &Store,
+    text: &str,
+    filter: &SearchFilter,
+    most: usize,
+) -> Result<SearchResult, HistoryError> {
+    let wanted = check(text, filter)?;
+    let grams = letters::lookup(&wanted);
+    let until = Instant::now() + TIME_LIMIT;
+    let mut search = Search::new(&wanted, most);
+    let mut before = None;
+    let behind = store.read(index::behind)?;
+    let mut complete = true;
+    'pages: while !search.is_full() {
+        let page = store.read(|read| read.search_blocks(&grams, filter, before, PAGE))?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        for block in page {
+            if Instant::now() >= until {
+                complete = false;
+                break 'pages;
+            }
+            // A snapshot per stretch: a long search keeps no old pages of the database alive.
+            store.read(|read| search.look(read, &block))?;
+            if search.is_full() {
+                break;
+            }
+        }
+    }
+    Ok(SearchResult {
+        hits: search.hits,
+        complete,
+        behind,
+    })
+}
+
+/// The answer where nothing can be.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn nothing(store: &Store, text: &str) -> Result<SearchResult, HistoryError> {
+    check(text, &SearchFilter::default())?;
+    Ok(SearchResult {
+        hits: Vec::new(),
+        complete: true,
+        behind: store.read(index::behind)?,
+    })
+}
+
+/// The same without the index: reads every transcript. What the bench compares with.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn scan(store: &Store, text: &str, most: usize) -> Result<Vec<SearchHit>, HistoryError> {
+    let wanted = check(text, &SearchFilter::default())?;
+    let mut search = Search::new(&wanted, most);
+    let sessions = store.read(|read| read.newest_sessions(None))?;
+    for session in sessions {
+        let block = SearchBlock {
+            id: 0,
+            session: session.id,
+            turn: 0,
+            first: 0,
+            end: u64::MAX,
+        };
+        store.read(|read| search.look(read, &block))?;
+        if search.is_full() {
+            break;
+        }
+    }
+    Ok(search.hits)
+}
+
+fn check(text: &str, filter: &SearchFilter) -> Result<Vec<char>, HistoryError> {
+    let wanted = wanted(text);
+    if !(LIMITS.0..=LIMITS.1).contains(&wanted.len()) {
+        let text = format!("search for {} to {} characters", LIMITS.0, LIMITS.1);
+        return Err(HistoryError::Invalid(text));
+    }
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(requirement) = &filter.requirement
+        && !requirement.split('.').all(is_number)
+    {
+        return Err(HistoryError::Invalid(format!(
+            "{requirement:?} names no criterion; one looks like 2.3, a requirement like 2"
+        )));
+    }
+    Ok(wanted)
+}
+
+struct Search<'a> {
+    wanted: &'a [char],
+    most: usize,
+    /// Names of sessions, and whether a person leads them.
+    names: HashMap<WorkSessionId, (String, bool)>,
+    hits: Vec<SearchHit>,
+}
+
+impl<'a> Search<'a> {
+    fn new(wanted: &'a [char], most: usize) -> Self {
+        Self {
+            wanted,
+            most,
+            names: HashMap::new(),
+            hits: Vec::new(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.hits.len() >= self.most
+    }
+
+    /// Looks through a stretch of a transcript; its newest hits come first.
+    fn look(&mut self, read: &Read<'_>, block: &SearchBlock) -> Result<(), HistoryError> {
+        let (name, ad_hoc) = self.name(read, &block.session)?;
+        let mut pieces = Pieces::new(ad_hoc);
+        let mut hits = Vec::new();
+        let mut keep = |said: Option<Said>| {
+            let said = said?;
+            let at = letters::find(&said.text, self.wanted)?;
+            hits.push(SearchHit {
+                session: block.session.clone(),
+                name: name.clone(),
+                turn: block.turn,
+                index: said.index,
+                who: said.who.to_owned(),
+                excerpt: excerpt(&said.text, at),
+                at: said.at,
+            });
+            Some(())
+        };
+        let mut from = block.first;
+        loop {
+            let page = read.transcript_page(&block.session, from..block.end, TEXT)?;
+            let Some(last) = page.last().map(|entry| entry.index) else {
+                break;
+            };
+            for entry in page {
+                keep(pieces.push(entry));
+            }
+            from = last + 1;
+        }
+        keep(pieces.finish());
+        let left = self.most - self.hits.len().min(self.most);
+        self.hits.extend(hits.into_iter().rev().take(left));
+        Ok(())
+    }
+
+    fn name(
+        &mut self,
+        read: &Read<'_>,
+        session: &WorkSessionId,
+    ) -> Result<(String, bool), HistoryError> {
+        if let Some(known) = self.names.get(session) {
+            return Ok(known.clone());
+        }
+        let name = match read.session(session)? {
+            Some(row) => {
+                let task = task_of(read, &row)?;
+                (session_name(task.as_ref(), &row), row.is_ad_hoc())
+            }
+            None => (format!("{LOOSE}/{session}"), false),
+        };
+        self.names.insert(session.clone(), name.clone());
+        Ok(name)
+    }
+}
+
+/// One line around a place in a text.
+pub(super) fn excerpt(text: &str, at: usize) -> String {
+    let (before, after) = text.split_at_checked(at).unwrap_or(("", text));
+    let skip = before.chars().count().saturating_sub(EXCERPT.1);
+    let before: String = before.chars().skip(skip).collect();
+    let line: String = before
+        .chars()
+        .chain(after.chars().take(EXCERPT.0))
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.join(" ").chars().take(EXCERPT.0).collect()
+}
