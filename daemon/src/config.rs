@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use spectask_protocol::AgentName;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-use crate::agents::Profile;
+use crate::{
+    agents::Profile,
+    redact::{UserRuleError, UserRules},
+};
 
 /// What the configuration file may say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +46,9 @@ pub struct Config {
     pub log: String,
     /// HTTP on this machine, for programs that cannot open the local socket.
     pub http: Http,
+    /// What is taken out of everything that is kept, besides the formats that are known.
+    #[serde(skip_serializing_if = "Redaction::is_empty")]
+    pub redaction: Redaction,
     /// What the daemon does about Zed by itself.
     pub zed: Zed,
     /// What is recorded in git.
@@ -64,6 +70,7 @@ impl Default for Config {
             command_limit: 1800,
             log: "info".into(),
             http: Http::default(),
+            redaction: Redaction::default(),
             zed: Zed::default(),
             history: History::default(),
             agents: BTreeMap::new(),
@@ -130,6 +137,50 @@ impl Default for Http {
             enabled: true,
             port: 0,
         }
+    }
+}
+
+/// What a person adds to the redaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redaction {
+    /// Secrets of this person's own formats.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RedactionRule>,
+    /// Expressions of what is no secret: what was found and matches one is left as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+}
+
+/// A secret of a person's own format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedactionRule {
+    /// Its name in placeholders: small letters, digits and `-`.
+    pub id: String,
+    /// What it looks like, within one line; its first group, where there is one, is the secret.
+    pub regex: String,
+    /// Words of which one is in each line that has such a secret, in capitals or not; none: every
+    /// line is looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+}
+
+impl Redaction {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rules and exceptions, ready to use.
+    ///
+    /// # Errors
+    /// When one does not compile or costs too much.
+    pub fn compile(&self) -> Result<UserRules, UserRuleError> {
+        let rules = self.rules.iter();
+        UserRules::new(
+            rules.map(|rule| (&*rule.id, &*rule.regex, &*rule.keywords)),
+            self.allow.iter().map(String::as_str),
+        )
     }
 }
 
@@ -286,6 +337,12 @@ impl Config {
                 path: path.into(),
                 reason: format!("history.keep_transcripts: {reason}"),
             })?;
+        if let Err(error) = self.redaction.compile() {
+            return Err(ConfigError::Syntax {
+                path: path.into(),
+                reason: error.to_string(),
+            });
+        }
         let limits = [
             ("session_limit", self.session_limit, 1),
             ("agent_spawn_limit", self.agent_spawn_limit, 0),
@@ -426,7 +483,7 @@ mod tests {
         let check = |prefix: &str, properties: &serde_json::Value| {
             let fields = properties.as_object().unwrap().iter();
             for (field, about) in fields.filter(|(field, _)| {
-                !["agents", "history", "http", "zed"].contains(&field.as_str())
+                !["agents", "history", "http", "redaction", "zed"].contains(&field.as_str())
             }) {
                 let variable = format!("{prefix}{}", field.to_uppercase());
                 assert!(asked.borrow().contains(&variable), "{variable}");
@@ -490,6 +547,34 @@ mod tests {
         assert_eq!(kept(Some("1h 30m")), Some(5_400));
         for bad in ["-1d", "0s", "", "3mo", "x"] {
             assert_eq!(kept(Some(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rules_of_redaction_are_checked() {
+        let read = |text: &str| Config::parse(Path::new("c"), text).map_err(|e| e.to_string());
+        let good = r#"
+            [redaction]
+            allow = ["^EXAMPLE"]
+            rules = [{ id = "acme", regex = "acme-([0-9]{8})", keywords = ["acme"] }]
+        "#;
+        assert_eq!(read(good).unwrap().redaction.rules[0].id, "acme");
+        for (bad, told) in [
+            (r#"rules = [{ id = "A b", regex = "x" }]"#, "the id must be"),
+            (r#"rules = [{ id = "a", regex = "(" }]"#, "does not compile"),
+            (r#"rules = [{ id = "a", regex = "x*" }]"#, "an empty text"),
+            (
+                r#"rules = [{ id = "a", regex = "(\\w{500}){500}" }]"#,
+                "too costly",
+            ),
+            (
+                r#"rules = [{ id = "a", regex = "x", keywords = [" "] }]"#,
+                "shorter than 2",
+            ),
+            (r#"allow = ["["]"#, "redaction.allow"),
+        ] {
+            let error = read(&format!("[redaction]\n{bad}")).unwrap_err();
+            assert!(error.contains(told), "{bad}: {error}");
         }
     }
 

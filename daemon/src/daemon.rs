@@ -17,6 +17,7 @@ use crate::{
     history, mcp,
     paths::Paths,
     recorder::{self, Recorder},
+    redact::Redactor,
     rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
     store::{Store, StoreError},
@@ -226,11 +227,33 @@ fn log_to(paths: &Paths, filter: &str) -> Result<(), DaemonError> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
+        .with_writer(std::sync::Mutex::new(Redacted(file)))
         .finish();
+    // What a program says when it breaks may quote what it worked on; its standard error is the log.
+    std::panic::set_hook(Box::new(|panic| {
+        let said = format!("{panic}\n");
+        let clean = Redactor::without_variables().text(&said);
+        drop(io::stderr().write_all(clean.as_bytes()));
+    }));
     // A second daemon in one process happens only in tests.
     drop(tracing::subscriber::set_global_default(subscriber));
     Ok(())
+}
+
+/// The log without secrets of known formats, wherever the words come from: each line is written at
+/// once.
+struct Redacted(File);
+
+impl Write for Redacted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        let clean = Redactor::without_variables().text(&line);
+        self.0.write_all(clean.as_bytes()).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn announce() {

@@ -46,6 +46,9 @@ const WIDER: &[(&str, &str)] = &[
     ("cli/mcp.rs", "mcp"),
     ("cli/mod.rs", "example_agent"),
     ("cli/service.rs", "daemon"),
+    // Redaction without a daemon, with the person's own rules.
+    ("cli/redact.rs", "redact"),
+    ("cli/redact.rs", "config"),
 ];
 
 fn read(path: &str) -> String {

@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod adversary;
 #[cfg(unix)]
+mod canaries;
+#[cfg(unix)]
 mod cli;
 #[cfg(unix)]
 mod clients;

@@ -174,6 +174,7 @@ async fn turn(
         open::was_told(thread);
     }
     let (status, reason, answer) = judge(thread, call, &running, outcome);
+    let reason = redactor.text(&reason).into_owned();
     if status == TurnStatus::Interrupted {
         thread.remember(TOLD, number.into());
     }

@@ -278,8 +278,13 @@ impl Observer for Relay {
         })
     }
 
+    fn redact(&self, text: &str) -> String {
+        self.redactor.text(text).into_owned()
+    }
+
     fn incident(&self, incident: &Incident) {
-        tracing::warn!(agent = %self.agent, text = %incident.text, "agent");
+        let text = self.redactor.text(&incident.text);
+        tracing::warn!(agent = %self.agent, %text, "agent");
     }
 
     fn started(&self, process: &ProcessIdentity, kind: ProcessKind) -> BoxFuture<'_, ()> {

@@ -97,7 +97,7 @@ impl Agent {
         };
         let answer = agent.short_request("initialize", &params).await?;
         let info =
-            read_info(&answer, agent.profile()).map_err(|what| agent.protocol_error(what))?;
+            read_info(&answer, agent.profile()).map_err(|what| agent.protocol_error(&what))?;
         let _ = agent.inner.info.set(info);
         Ok(agent)
     }
@@ -127,7 +127,7 @@ impl Agent {
         self.inner
             .process
             .as_ref()
-            .map_or_else(String::new, Process::stderr_text)
+            .map_or_else(String::new, |process| self.redacted(&process.stderr_text()))
     }
 
     /// Logs in by one of the agent's methods. May wait for a person in a browser: no limit.
@@ -223,7 +223,7 @@ impl Agent {
     }
 
     pub(super) fn params<T: Serialize>(&self, params: &T) -> Result<Value, AgentError> {
-        serde_json::to_value(params).map_err(|error| self.protocol_error(error.to_string()))
+        serde_json::to_value(params).map_err(|error| self.protocol_error(&error.to_string()))
     }
 
     pub(super) async fn short_request(
@@ -241,6 +241,11 @@ impl Agent {
             Some(Err(failure)) => Err(self.failure(method, failure).await),
             None => Err(self.timed_out(method, limit)),
         }
+    }
+
+    /// The agent's own words as an error may have them.
+    fn redacted(&self, text: &str) -> String {
+        self.host().observer.redact(text)
     }
 
     pub(super) fn timed_out(&self, what: &str, after: Duration) -> AgentError {
@@ -262,11 +267,11 @@ impl Agent {
         }
     }
 
-    pub(super) fn protocol_error(&self, what: String) -> AgentError {
+    pub(super) fn protocol_error(&self, what: &str) -> AgentError {
         let (agent, stderr) = (self.profile().name.clone(), self.stderr_tail());
         AgentError::Protocol {
             agent,
-            what,
+            what: self.redacted(what),
             stderr,
         }
     }
@@ -280,13 +285,14 @@ impl Agent {
             {
                 AgentError::AuthRequired {
                     agent,
-                    message: one_line(&error.message, 200),
+                    message: one_line(&self.redacted(&error.message), 200),
                     methods: self.info().auth_methods.clone(),
                 }
             }
             Failure::Rpc(error) => {
                 let (method, stderr) = (method.to_owned(), self.stderr_tail());
-                let error = Box::new(error);
+                let mut error = Box::new(error);
+                error.message = self.redacted(&error.message);
                 AgentError::Rpc {
                     agent,
                     method,
@@ -303,7 +309,7 @@ impl Agent {
         let reason = self.connection().closed();
         if reason == Some(Closed::TooLong) {
             let what = format!("it sent a frame of more than {} MiB", MAX_FRAME >> 20);
-            return self.protocol_error(what);
+            return self.protocol_error(&what);
         }
         let exit = match &self.inner.process {
             // A process that only closed its output is killed after a grace.

@@ -66,6 +66,11 @@ pub trait Observer: Send + Sync + 'static {
         let _ = process;
     }
 
+    /// Takes secrets out of an agent's own words before they become part of an error.
+    fn redact(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// Has the first say over each request of the agent, raw: `Some` answers it in the daemon's
     /// place, with whatever the future yields.
     fn serve<'a>(

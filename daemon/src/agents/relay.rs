@@ -66,7 +66,7 @@ impl Agent {
         let answer = self.relay(method, params, cancel).await?;
         let Some(id) = answer.get("sessionId").and_then(Value::as_str) else {
             let what = format!("its answer to {method} has no `sessionId`");
-            return Err(self.protocol_error(what).into());
+            return Err(self.protocol_error(&what).into());
         };
         let id = id.to_owned();
         self.host().open_session(&id, cwd);

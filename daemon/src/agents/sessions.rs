@@ -35,7 +35,7 @@ impl Agent {
             .map(str::to_owned)
         else {
             let what = "its answer to session/new has no `sessionId`";
-            return Err(self.protocol_error(what.to_owned()));
+            return Err(self.protocol_error(what));
         };
         self.host().open_session(&id, cwd);
         self.opened(id, raw).await

@@ -152,7 +152,7 @@ impl Agent {
                 };
                 let Some(stop_reason) = StopReason::read(&raw) else {
                     let what = "its answer to session/prompt has no `stopReason`";
-                    return Err(self.protocol_error(what.to_owned()));
+                    return Err(self.protocol_error(what));
                 };
                 Ok(TurnEnd {
                     stop_reason,

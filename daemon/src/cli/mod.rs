@@ -2,7 +2,7 @@
 //!
 //! `main` reads the command line (`args`), makes a `context` and runs one command. Commands talk
 //! to the daemon through the typed client over its local socket (`connect`), which is started when
-//! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
+//! none answers (`launch`); `lint` and `redact` need none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
 //! live (`watch`). Editors run `acp`. Only `finish` and
 //! `history push | fetch` touch the person's repository, on their behalf.
@@ -40,6 +40,7 @@ mod mcp;
 mod new;
 mod pager;
 mod permissions;
+mod redact;
 mod review;
 mod service;
 mod sessions;
@@ -116,6 +117,7 @@ fn run(cli: Cli) -> Result<Exit, CliError> {
     let ctx = Context::new(&cli.global)?;
     match cli.command {
         Command::Lint(args) => lint::run(&ctx, args),
+        Command::Redact(args) => redact::run(&ctx, &args),
         Command::Daemon(DaemonArgs {
             command: DaemonCommand::Run,
         }) => service::run_here(&ctx),
@@ -190,6 +192,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Acp(_)
         | Command::Lint(_)
+        | Command::Redact(_)
         | Command::Completions { .. }
         | Command::Openrpc
         | Command::ExampleAgent

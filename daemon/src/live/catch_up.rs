@@ -87,7 +87,9 @@ impl Stream {
             };
             until
         };
-        self.flush().await;
+        self.settled(false).await;
+        // The last chunks of a message are not in the store until it goes on.
+        let held = self.queue.held();
         while follower.from < until {
             let entries = self.page(follower.from, until).await;
             if entries.is_empty() {
@@ -102,6 +104,11 @@ impl Stream {
                 follower.from = entry.index + 1;
             }
             self.drained(follower).await;
+        }
+        for entry in &held {
+            if (follower.from..until).contains(&entry.index) && !follower.is_gone() {
+                follower.show(entry);
+            }
         }
         follower.from = follower.from.max(until);
         self.join(follower)

@@ -1,13 +1,14 @@
 //! What happens now: the stream of each session, who watches it, which editors are attached.
 //!
 //! A [`Stream`] numbers every frame between a session and its agent, hands it to its viewers at once
-//! and to the transcript a moment later, redacted (`writer`). The number is the frame's index in the
+//! and to the transcript a moment later, redacted (`writer`), a streamed message as one text (`chunks`). The number is the frame's index in the
 //! transcript, so a [`Viewer`] that comes late, or is slow, reads from the store up to a number and
 //! goes on live from there (`catch_up`): no gap, nothing twice. [`Live`] holds the streams,
 //! the [`Tokens`] by which agents' MCP connections name their session, and the registry of attached
 //! [`Editors`].
 
 mod catch_up;
+mod chunks;
 mod editors;
 mod history;
 mod replay;

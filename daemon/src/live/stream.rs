@@ -104,7 +104,8 @@ impl Stream {
     }
 
     /// Gives a frame its index, shows it to the viewers as it is, on the calling thread and in
-    /// order, and queues it for the transcript, which gets it redacted. Returns the index.
+    /// order, and queues it for the transcript, which gets it redacted: the last chunk of a message
+    /// when the next frame has come. Returns the index.
     pub fn frame(&self, way: Way, frame: &Value) -> u64 {
         let at = now();
         let mut entry = Entry {
@@ -145,10 +146,16 @@ impl Stream {
         index
     }
 
-    /// Waits until everything before is committed, or known to be lost.
+    /// Waits until everything before is committed, or known to be lost. A message that is being
+    /// streamed ends here: a secret of which only the start has come is not found.
     pub async fn flush(&self) {
+        self.settled(true).await;
+    }
+
+    /// Waits until everything before is committed, lost, or held until its message goes on.
+    pub(super) async fn settled(&self, finish: bool) {
         let end = self.queue.end();
-        while !self.queue.wait(end).await {
+        while !self.queue.wait(end, finish).await {
             self.write();
         }
     }

@@ -465,3 +465,89 @@ fn a_newer_registration_of_an_editor_survives_the_older() {
     drop((new, other));
     assert!(names().is_empty() && !editors.detach("b"));
 }
+
+fn chunk(kind: &str, text: &str) -> Value {
+    json!({ "method": "session/update", "params": { "sessionId": "s", "update": {
+        "sessionUpdate": kind, "content": { "type": "text", "text": text } } } })
+}
+
+fn token() -> String {
+    ["ghp", "_", "aB3dE5gH7jK9mN1pQ0rS2tU4vW6xYzAcCfFi"].concat()
+}
+
+#[tokio::test]
+async fn a_secret_that_is_streamed_in_chunks_is_not_recorded_in_parts() {
+    let token = token();
+    for cut in 1..token.len() {
+        let (_folder, store, session) = store().await;
+        let live = Live::new(store.clone());
+        let stream = live.stream(&session, None).unwrap();
+        let (head, tail) = token.split_at(cut);
+        let middle = cut / 2;
+        let said = [
+            chunk("agent_message_chunk", &format!("it is {}", &head[..middle])),
+            chunk("agent_message_chunk", &head[middle..]),
+            json!({ "method": "session/update", "params": { "sessionId": "s",
+                "update": { "sessionUpdate": "usage_update", "used": 1 } } }),
+            chunk("agent_message_chunk", &format!("{tail} and")),
+            chunk("agent_thought_chunk", "so"),
+            json!({ "id": 1, "result": { "stopReason": "end_turn" } }),
+        ];
+        for frame in &said {
+            stream.frame(Way::FromAgent, frame);
+            stream.settled(false).await;
+        }
+        stream.flush().await;
+        let kept = store.read(|read| read.transcript(&session, 0, 99)).unwrap();
+        assert_eq!(kept.len(), said.len());
+        assert!((0..).zip(&kept).all(|(at, entry)| entry.index == at));
+        let text = |at: usize| {
+            let entry: &spectask_protocol::TranscriptEntry = &kept[at];
+            let text = entry.frame.pointer("/params/update/content/text");
+            text.and_then(Value::as_str).unwrap().to_owned()
+        };
+        let message = [text(0), text(1), text(3)].concat();
+        assert!(
+            message.starts_with("it is «secret:github-token:"),
+            "{message}"
+        );
+        assert!(message.ends_with("» and"), "{message}");
+        assert_eq!(text(4), "so");
+        assert_eq!(kept[2].frame, said[2]);
+        assert_eq!(kept[5].frame, said[5]);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_in_the_middle_of_a_word_sees_it() {
+    let (_folder, store, session) = store().await;
+    let live = Live::new(store.clone());
+    let stream = live.stream(&session, None).unwrap();
+    let said: Vec<Value> = ["a wo", "rd that go", "es on"]
+        .iter()
+        .map(|text| chunk("agent_message_chunk", text))
+        .collect();
+    stream.frame(Way::FromAgent, &said[0]);
+    stream.frame(Way::FromAgent, &said[1]);
+    let seen = Arc::new(Seen::default());
+    stream.attach(Arc::<Seen>::clone(&seen), 0);
+    seen.until(|seen| seen.caught_up.load(Ordering::SeqCst) == 1)
+        .await;
+    stream.frame(Way::FromAgent, &said[2]);
+    seen.until(|seen| seen.indexes().len() == 3).await;
+    assert_eq!(seen.indexes(), [0, 1, 2]);
+    {
+        let texts = seen.entries.lock().unwrap();
+        assert!(texts.iter().map(|(_, frame, _)| frame).eq(&said));
+    }
+    // Held, and not lost when the daemon ends.
+    assert_eq!(
+        store.read(|read| read.transcript_next(&session)).unwrap(),
+        1
+    );
+    live.flush().await;
+    assert_eq!(
+        store.read(|read| read.transcript_next(&session)).unwrap(),
+        3
+    );
+}

@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{stream::Stream, viewer::Entry};
+use super::{
+    chunks::{Chunks, Clean},
+    stream::Stream,
+    viewer::Entry,
+};
 use crate::{
     redact::Redactor,
     store::{Frame, StoreError},
@@ -27,6 +30,8 @@ const HEAVY: usize = 256 << 10;
 /// What waits for the transcript. There is a task only while something does.
 pub(super) struct Queue {
     inner: Mutex<Inner>,
+    /// The message under way; the writer's.
+    chunks: Arc<Mutex<Chunks>>,
     /// Wakes the writer before its time.
     hurry: Notify,
     /// Wakes those who wait for a commit.
@@ -49,6 +54,17 @@ struct Inner {
     /// Whether the last commit failed, so that one fault is told once.
     broken: bool,
     redactor: Redactor,
+    /// Frames that wait for the end of their message, as they came: settled, not recorded.
+    held: Vec<Entry>,
+    /// The message is to end where it stands.
+    finish: bool,
+}
+
+/// What one commit holds.
+struct Batch {
+    entries: Vec<(Entry, i64)>,
+    redactor: Redactor,
+    finish: bool,
 }
 
 impl Queue {
@@ -64,7 +80,10 @@ impl Queue {
                 dropped: 0,
                 broken: false,
                 redactor,
+                held: Vec::new(),
+                finish: false,
             }),
+            chunks: Arc::default(),
             hurry: Notify::new(),
             done: Notify::new(),
         }
@@ -103,17 +122,25 @@ impl Queue {
         self.lock().recorded
     }
 
-    /// Waits until everything below an index is settled. False: a writer must be started first.
-    pub(super) async fn wait(&self, end: u64) -> bool {
+    /// Frames that wait for the end of their message, as they came.
+    pub(super) fn held(&self) -> Vec<Entry> {
+        self.lock().held.clone()
+    }
+
+    /// Waits until everything below an index is settled: recorded, lost, or held until its message
+    /// goes on; with `finish` nothing is held. False: a writer must be started first.
+    pub(super) async fn wait(&self, end: u64, finish: bool) -> bool {
         loop {
             let done = self.done.notified();
             tokio::pin!(done);
             done.as_mut().enable();
             {
                 let mut inner = self.lock();
-                if inner.settled >= end {
+                let is_held = inner.held.first().is_some_and(|held| held.index < end);
+                if inner.settled >= end && !(finish && is_held) {
                     return true;
                 }
+                inner.finish |= finish;
                 if !std::mem::replace(&mut inner.writing, true) {
                     return false;
                 }
@@ -124,36 +151,49 @@ impl Queue {
     }
 
     /// Takes what one commit holds; nothing ends the writer.
-    fn take(&self) -> Option<(Vec<(Entry, i64)>, Redactor)> {
+    fn take(&self) -> Option<Batch> {
         let mut inner = self.lock();
-        let mut batch = Vec::new();
+        let mut entries = Vec::new();
         let mut weight = 0;
         while weight < COMMIT
             && let Some(next) = inner.waiting.pop_front()
         {
             weight += next.0.weight;
-            batch.push(next);
+            entries.push(next);
         }
         inner.weight -= weight;
-        if batch.is_empty() {
+        let finish = inner.waiting.is_empty() && std::mem::take(&mut inner.finish);
+        if entries.is_empty() && (!finish || inner.held.is_empty()) {
             inner.waiting.shrink_to(16);
             inner.writing = false;
             return None;
         }
-        Some((batch, inner.redactor.clone()))
+        Some(Batch {
+            entries,
+            redactor: inner.redactor.clone(),
+            finish,
+        })
     }
 
     fn is_full_row(&self) -> bool {
         self.lock().weight >= ROW
     }
 
-    fn settle(&self, end: u64, outcome: Result<(), &StoreError>, stream: &Stream) {
+    fn settle(
+        &self,
+        end: u64,
+        held: Vec<Entry>,
+        outcome: Result<(), &StoreError>,
+        stream: &Stream,
+    ) {
         let mut inner = self.lock();
         inner.settled = end;
+        let recorded = held.first().map_or(end, |held| held.index);
+        inner.held = held;
         let session = &stream.session;
         match outcome {
             Ok(()) => {
-                inner.recorded = end;
+                inner.recorded = recorded;
                 inner.broken = false;
             }
             Err(error) if !std::mem::replace(&mut inner.broken, true) => {
@@ -195,17 +235,27 @@ impl Stream {
                 let hurry = self.queue.hurry.notified();
                 let _ = tokio::time::timeout(BATCH_TIME, hurry).await;
             }
-            let Some((batch, redactor)) = self.queue.take() else {
+            let Some(batch) = self.queue.take() else {
                 return;
             };
-            let end = batch.last().map_or(0, |(entry, _)| entry.index + 1);
+            let end = batch.entries.last().map(|(entry, _)| entry.index + 1);
+            let end = end.unwrap_or_else(|| self.queue.lock().settled);
             let guard = Ended(&self.queue, end);
-            let weight: usize = batch.iter().map(|(entry, _)| entry.weight).sum();
+            let weight: usize = batch.entries.iter().map(|(entry, _)| entry.weight).sum();
+            let chunks = Arc::clone(&self.queue.chunks);
+            let work = move || {
+                let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);
+                let rows = rows(batch, &mut chunks);
+                (rows, chunks.held())
+            };
             let rows = if weight > HEAVY {
-                let rows = move || rows(batch, &redactor);
-                tokio::task::spawn_blocking(rows).await
+                tokio::task::spawn_blocking(work).await
             } else {
-                Ok(rows(batch, &redactor))
+                Ok(work())
+            };
+            let (rows, held) = match rows {
+                Ok((rows, held)) => (Ok(rows), held),
+                Err(error) => (Err(error), Vec::new()),
             };
             let written = match rows {
                 Ok(rows) => {
@@ -219,35 +269,46 @@ impl Stream {
                 }
                 Err(_) => Err(StoreError::Closed),
             };
-            self.queue.settle(end, written.as_ref().copied(), &self);
+            self.queue
+                .settle(end, held, written.as_ref().copied(), &self);
             drop(guard);
         }
     }
 }
 
-/// Redacts frames and puts them into rows, each with the index of its first frame.
-fn rows(batch: Vec<(Entry, i64)>, redactor: &Redactor) -> Vec<(u64, Vec<Frame>)> {
+/// Redacts frames and puts those that may be written into rows, each with the index of its first
+/// frame.
+fn rows(batch: Batch, chunks: &mut Chunks) -> Vec<(u64, Vec<Frame>)> {
+    let mut clean = Vec::new();
+    for (entry, at) in batch.entries {
+        chunks.take(entry, at, &batch.redactor, &mut clean);
+    }
+    if batch.finish {
+        chunks.finish(&mut clean);
+    }
     let mut rows: Vec<(u64, Vec<Frame>)> = Vec::new();
-    let mut weight = 0;
-    for (entry, at) in batch {
-        // Viewers that join may still hold it.
-        let mut frame = Arc::try_unwrap(entry.frame).unwrap_or_else(|held| Value::clone(&held));
-        redactor.json(&mut frame);
+    let mut total = 0;
+    for Clean {
+        index,
+        way,
+        weight,
+        at,
+        frame,
+    } in clean
+    {
         let frame = Frame {
             at,
-            direction: entry.way.as_str().into(),
+            direction: way.as_str().into(),
             frame,
         };
         match rows.last_mut() {
-            Some((first, frames))
-                if *first + frames.len() as u64 == entry.index && weight < ROW =>
-            {
-                weight += entry.weight;
+            Some((first, frames)) if *first + frames.len() as u64 == index && total < ROW => {
+                total += weight;
                 frames.push(frame);
             }
             _ => {
-                weight = entry.weight;
-                rows.push((entry.index, vec![frame]));
+                total = weight;
+                rows.push((index, vec![frame]));
             }
         }
     }

@@ -20,7 +20,7 @@ impl Pending {
     }
 
     /// One line of a list.
-    pub(super) fn line(&mut self, document: Document, text: String) {
+    pub(super) fn line(&mut self, document: Document, text: &str) {
         self.entry(document, vec![Part::Line(format!("- {text}"))]);
     }
 }

@@ -154,7 +154,7 @@ impl Session {
         let at = seconds(&event.at);
         let mut log = |line: String| {
             self.pending
-                .line(Document::ActivityLog, format!("{at} {line}"));
+                .line(Document::ActivityLog, &format!("{at} {line}"));
         };
         let mut subject = None;
         match &event.kind {
@@ -314,7 +314,7 @@ impl Session {
         let first = self.record.resume.entries;
         let at = seconds(&placed.event.at);
         let line = format!("{at} turn {number} started ({})", inline(&purpose));
-        self.pending.line(Document::ActivityLog, line);
+        self.pending.line(Document::ActivityLog, &line);
         let heading = format!("## Turn {number} · {} · {at}", inline(&purpose));
         self.pending
             .entry(Document::Conversation, vec![Part::Line(heading)]);
@@ -359,8 +359,8 @@ impl Session {
             .as_deref()
             .map_or(String::new(), |text| format!(": {}", inline(text)));
         let line = format!("{at} turn {number} {}{told}", status.as_str());
-        self.pending.line(Document::ActivityLog, line.clone());
-        self.pending.line(Document::Conversation, line);
+        self.pending.line(Document::ActivityLog, &line);
+        self.pending.line(Document::Conversation, &line);
         self.take_happenings();
         if let Some(turn) = &mut self.turn {
             turn.status = status;
@@ -386,7 +386,7 @@ impl Session {
     fn committed(&mut self, commit: &str, placed: &PlacedEvent, sources: &Sources<'_>) {
         let at = seconds(&placed.event.at);
         let line = format!("{at} committed {}", inline(commit));
-        self.pending.line(Document::ActivityLog, line);
+        self.pending.line(Document::ActivityLog, &line);
         let Some(turn) = &mut self.turn else {
             return;
         };
@@ -496,7 +496,7 @@ impl Session {
 
     fn told(&mut self, text: &str, kind: &str, at: &str, sources: &Sources<'_>) {
         let line = format!("{at} message delivered ({kind})");
-        self.pending.line(Document::ActivityLog, line);
+        self.pending.line(Document::ActivityLog, &line);
         if self.open {
             return;
         }

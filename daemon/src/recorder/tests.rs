@@ -209,7 +209,7 @@ impl World {
         });
     }
 
-    fn update(&mut self, session: &WorkSessionId, update: Value) {
+    fn update(&mut self, session: &WorkSessionId, update: &Value) {
         let frame = json!({"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":update}});
         self.frame(session, "from_agent", frame);
     }
@@ -217,7 +217,7 @@ impl World {
     fn says(&mut self, session: &WorkSessionId, text: &str) {
         self.update(
             session,
-            json!({"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":text}}),
+            &json!({"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":text}}),
         );
     }
 
@@ -250,11 +250,11 @@ impl World {
     fn edits(&mut self, session: &WorkSessionId) {
         self.update(
             session,
-            json!({"sessionUpdate":"tool_call","toolCallId":"t1","title":"Edit `a.txt`","kind":"edit","status":"pending","locations":[{"path":"/r/a.txt"}]}),
+            &json!({"sessionUpdate":"tool_call","toolCallId":"t1","title":"Edit `a.txt`","kind":"edit","status":"pending","locations":[{"path":"/r/a.txt"}]}),
         );
         self.update(
             session,
-            json!({"sessionUpdate":"tool_call_update","toolCallId":"t1","status":"completed","content":[{"type":"diff","path":"a.txt","oldText":"one\n","newText":"one\ntwo\n"}]}),
+            &json!({"sessionUpdate":"tool_call_update","toolCallId":"t1","status":"completed","content":[{"type":"diff","path":"a.txt","oldText":"one\n","newText":"one\ntwo\n"}]}),
         );
     }
 
@@ -292,7 +292,7 @@ impl World {
             step(self);
             self.says(&work, "because two is more than one.");
             self.edits(&work);
-            self.update(&work, json!({"sessionUpdate":"plan","entries":[{"content":"write it","status":"pending"},{"content":"test it","status":"pending"}]}));
+            self.update(&work, &json!({"sessionUpdate":"plan","entries":[{"content":"write it","status":"pending"},{"content":"test it","status":"pending"}]}));
             let permission: spectask_protocol::PermissionId = id();
             self.emit(
                 Some(&work),

@@ -171,9 +171,8 @@ impl Growing {
             self.make_room(text.len() + 1, full);
             // A list goes on without an empty line.
             let list = text.starts_with("- ");
-            if !(list && self.bytes.ends_with(b"\n") && self.last_is_list())
-                && !(plain && part == 0)
-            {
+            let goes_on = list && self.bytes.ends_with(b"\n") && self.last_is_list();
+            if !goes_on && (!plain || part > 0) {
                 self.bytes.push(b'\n');
             }
             self.bytes.extend_from_slice(text.as_bytes());

@@ -111,7 +111,7 @@ impl Happenings {
             Heard::Wrote(path, lines) => {
                 out.line(
                     Document::ActivityLog,
-                    format!(
+                    &format!(
                         "{} wrote {} ({lines} lines)",
                         seconds(&entry.at),
                         inline(&path)
@@ -205,7 +205,7 @@ impl Happenings {
         );
         out.line(
             Document::ActivityLog,
-            format!("{} plan of {} steps", seconds(at), plan.len()),
+            &format!("{} plan of {} steps", seconds(at), plan.len()),
         );
         self.plan = plan;
     }
@@ -232,11 +232,11 @@ impl Happenings {
             self.calls += 1;
             let at = seconds(at);
             let mut line = format!("{at} {kind} {}", inline(&tool.title));
-            out.line(Document::Conversation, line.clone());
+            out.line(Document::Conversation, &line);
             for path in news.paths.iter().take(3) {
                 line.push_str(&format!(" {}", inline(path)));
             }
-            out.line(Document::ActivityLog, line);
+            out.line(Document::ActivityLog, &line);
         }
         if let Some(status) = news.status.as_deref()
             && let Some(ended) = ["completed", "failed"]
@@ -244,7 +244,7 @@ impl Happenings {
                 .find(|end| *end == status)
         {
             let line = format!("{} {ended} {}", seconds(at), inline(&tool.title));
-            out.line(Document::ActivityLog, line);
+            out.line(Document::ActivityLog, &line);
             let diffs = std::mem::take(&mut tool.diffs);
             let reason = std::mem::take(&mut tool.reason);
             if ended == "completed" {

@@ -7,10 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex_automata::{Anchored, Input};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::rules::{COMPILED, RULES};
+use super::blob::{self, Content};
+use super::entropy;
+use super::rules::{LITERALS, RULES};
+use super::stream::StreamRedactor;
+use super::user::UserRules;
 use super::variables::{is_secret_name, is_secret_value, tidy_name, written_forms};
 
 /// Longer values are cut, so that a match needs only a bounded part of the text.
@@ -43,20 +46,41 @@ impl std::fmt::Debug for Redactor {
 
 struct Inner {
     key: [u8; 32],
-    literals: Option<AhoCorasick>,
-    owners: Vec<Owner>,
-    /// The literal texts, in the order of `owners`, for the stream's look at a cut-off literal.
-    texts: Vec<String>,
+    /// The values of variables, if there are any.
+    values: Option<AhoCorasick>,
+    /// For each value whose it is, and the value.
+    owners: Vec<(usize, String)>,
     names: Vec<String>,
+    user: UserRules,
 }
 
-/// What a found literal means.
-#[derive(Clone, Copy)]
-pub(super) enum Owner {
-    /// The start of a possible match of this rule.
-    Rule(usize),
-    /// The whole value of this variable.
+/// What found a secret. Of several that overlap the least gives the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Finder {
     Variable(usize),
+    User(usize),
+    Rule(usize),
+    Entropy,
+}
+
+impl Finder {
+    fn is_guess(self) -> bool {
+        match self {
+            Self::Variable(_) | Self::User(_) => false,
+            Self::Rule(rule) => RULES[rule].rule.guess,
+            Self::Entropy => true,
+        }
+    }
+}
+
+/// A secret, and where the search for it began: a secret may stand after its literal, as in
+/// `Authorization: Bearer …`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
+    pub(super) literal: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) finder: Finder,
 }
 
 static WITHOUT_VARIABLES: LazyLock<Redactor> = LazyLock::new(|| Redactor::new([]));
@@ -69,26 +93,38 @@ impl Redactor {
     /// may be given.
     #[must_use]
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::new_with_rules(secrets, UserRules::default())
+    }
+
+    /// The same with rules and exceptions of a person's own.
+    #[must_use]
+    pub fn new_with_rules(
+        secrets: impl IntoIterator<Item = (String, String)>,
+        user: UserRules,
+    ) -> Self {
         let mut key = [0; 32];
         for chunk in key.chunks_exact_mut(8) {
             // The standard library's only source of randomness.
             chunk.copy_from_slice(&RandomState::new().hash_one(0x5ec2_e700_u64).to_le_bytes());
         }
-        Self::with_key(key, secrets)
+        Self::with_rules(key, secrets, user)
     }
 
     /// The same with a key that is kept, one per installation, so that placeholders stay the same
     /// across restarts.
     #[must_use]
     pub fn with_key(key: [u8; 32], secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::with_rules(key, secrets, UserRules::default())
+    }
+
+    /// With all of these.
+    #[must_use]
+    pub fn with_rules(
+        key: [u8; 32],
+        secrets: impl IntoIterator<Item = (String, String)>,
+        user: UserRules,
+    ) -> Self {
         let mut owners = Vec::new();
-        let mut texts: Vec<String> = Vec::new();
-        for (index, rule) in RULES.iter().enumerate() {
-            for literal in rule.literals {
-                owners.push(Owner::Rule(index));
-                texts.push((*literal).to_owned());
-            }
-        }
         let mut names: Vec<String> = Vec::new();
         for (name, value) in secrets {
             let value = value.trim();
@@ -97,24 +133,26 @@ impl Redactor {
             }
             let value = &value[..value.floor_char_boundary(MAX_VALUE)];
             for form in written_forms(value) {
-                owners.push(Owner::Variable(names.len()));
-                texts.push(form);
+                owners.push((names.len(), form));
             }
             names.push(tidy_name(&name));
         }
-        // Standard semantics: overlapping literals are all reported. Only literals beyond any
-        // environment's size fail to build.
-        let literals = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(&texts)
-            .ok();
+        // Only values beyond any environment's size fail to build.
+        let values = (!owners.is_empty())
+            .then(|| {
+                AhoCorasick::builder()
+                    .match_kind(MatchKind::Standard)
+                    .build(owners.iter().map(|(_, value)| value))
+                    .ok()
+            })
+            .flatten();
         Self {
             inner: Arc::new(Inner {
                 key,
-                literals,
+                values,
                 owners,
-                texts,
                 names,
+                user,
             }),
         }
     }
@@ -124,169 +162,240 @@ impl Redactor {
         &WITHOUT_VARIABLES
     }
 
-    /// The text with each secret replaced by its placeholder; borrowed if there is none.
+    pub(super) fn user(&self) -> &UserRules {
+        &self.inner.user
+    }
+
+    /// The text with each secret, and each large piece of base64, replaced by its placeholder;
+    /// borrowed if there is none.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let matches = self.find(text);
-        if matches.is_empty() {
+        if blob::first(text, 0).is_some() {
+            let mut stream = StreamRedactor::new(self.clone());
+            let mut out = stream.push(text);
+            out.push_str(&stream.finish());
+            return Cow::Owned(out);
+        }
+        let hits = self.hits(text, 0, 0);
+        if hits.is_empty() {
             return Cow::Borrowed(text);
         }
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
-        for found in &matches {
-            out.push_str(&text[from..found.start]);
-            self.placeholder(&found.rule, &text[found.start..found.end], &mut out);
-            from = found.end;
+        for hit in &hits {
+            out.push_str(&text[from..hit.start]);
+            out.push_str(&self.placeholder(hit.finder, &text[hit.start..hit.end]));
+            from = hit.end;
         }
         out.push_str(&text[from..]);
         Cow::Owned(out)
     }
 
-    /// Redacts every string of a JSON value in place, keys included; says whether any changed.
-    pub fn json(&self, value: &mut Value) -> bool {
-        match value {
-            Value::String(text) => match self.text(text) {
-                Cow::Borrowed(_) => false,
-                Cow::Owned(clean) => {
-                    *text = clean;
-                    true
-                }
-            },
-            Value::Array(items) => items
-                .iter_mut()
-                .fold(false, |any, item| self.json(item) | any),
-            Value::Object(map) => {
-                let mut changed = map
-                    .values_mut()
-                    .fold(false, |any, item| self.json(item) | any);
-                if map.keys().any(|key| !self.find(key).is_empty()) {
-                    changed = true;
-                    *map = std::mem::take(map)
-                        .into_iter()
-                        .map(|(key, item)| (self.text(&key).into_owned(), item))
-                        .collect();
-                }
-                changed
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
-    }
-
     /// The secrets of a text, in order, not overlapping.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<SecretMatch> {
-        self.find_from(text, 0)
+        self.find_where(text, |_| true)
+    }
+
+    /// The same without what is only guessed from surroundings and shape: what is left is worth
+    /// stopping for.
+    #[must_use]
+    pub fn find_known(&self, text: &str) -> Vec<SecretMatch> {
+        self.find_where(text, |finder| !finder.is_guess())
+    }
+
+    fn find_where(&self, text: &str, wanted: impl Fn(Finder) -> bool) -> Vec<SecretMatch> {
+        let mut all = Vec::new();
+        let mut from = 0;
+        loop {
+            let content = blob::first(text, from);
+            let end = content.as_ref().map_or(text.len(), |content| content.at);
+            let hits = self.hits(&text[from..end], 0, 0);
+            all.extend(
+                hits.iter()
+                    .filter(|hit| wanted(hit.finder))
+                    .map(|hit| SecretMatch {
+                        start: from + hit.start,
+                        end: from + hit.end,
+                        rule: self.name_of(hit.finder).to_owned(),
+                    }),
+            );
+            if content.is_none() {
+                return all;
+            }
+            from = end + Content::new(String::new()).take(&text[end..]);
+        }
     }
 
     /// The secrets whose literals start at `from` or later; what stands before is context only.
-    pub(super) fn find_from(&self, text: &str, from: usize) -> Vec<SecretMatch> {
-        self.located_from(text, from)
-            .into_iter()
-            .map(|(_, found)| found)
-            .collect()
-    }
-
-    /// The same with the place of the first literal, where the search for each began: a secret may
-    /// stand after its literal, as in `Authorization: Bearer …`.
-    pub(super) fn located_from(&self, text: &str, from: usize) -> Vec<(usize, SecretMatch)> {
-        let mut found: Vec<(usize, usize, usize, usize)> = Vec::new();
-        self.each_literal(text, from, |position, end, index, owner| match owner {
-            Owner::Variable(_) => found.push((position, end, index, position)),
-            Owner::Rule(rule) => {
-                let Some(regex) = COMPILED[rule].regex() else {
-                    return;
-                };
-                let input = Input::new(text).range(position..).anchored(Anchored::Yes);
-                let mut captures = regex.create_captures();
-                regex.search_captures(&input, &mut captures);
-                let whole = captures.get_group(0);
-                if let Some(span) = captures.get_group(1).or(whole) {
-                    found.push((span.start, span.end, index, position));
-                }
+    /// `anchor`: where the line of `from` begins, or the part of it.
+    pub(super) fn hits(&self, text: &str, from: usize, anchor: usize) -> Vec<Hit> {
+        let mut found: Vec<Hit> = Vec::new();
+        self.each_value(text, from, |start, end, name| {
+            found.push(Hit {
+                literal: start,
+                start,
+                end,
+                finder: Finder::Variable(name),
+            });
+        });
+        each_literal(text, from, |literal, rule| {
+            let compiled = &RULES[rule];
+            if !compiled.may_match(text.as_bytes(), literal) {
+                return;
+            }
+            let Some(regex) = compiled.regex() else {
+                return;
+            };
+            let input = Input::new(text).range(literal..).anchored(Anchored::Yes);
+            // Most literals are no secret; this needs no captures to tell.
+            if regex.search_half(&input).is_none() {
+                return;
+            }
+            let mut captures = regex.create_captures();
+            regex.search_captures(&input, &mut captures);
+            let group = (1..captures.group_len())
+                .rev()
+                .find_map(|n| captures.get_group(n));
+            let Some(span) = group.or_else(|| captures.get_group(0)) else {
+                return;
+            };
+            if compiled.accepts(text, span.start, span.end) {
+                found.push(Hit {
+                    literal,
+                    start: span.start,
+                    end: span.end,
+                    finder: Finder::Rule(rule),
+                });
             }
         });
-        found.sort_by_key(|&(start, end, index, _)| (start, usize::MAX - end, index));
-        let mut merged: Vec<(usize, SecretMatch)> = Vec::new();
-        for (start, end, index, literal) in found {
-            match merged.last_mut() {
-                Some((first, last)) if start < last.end => {
-                    last.end = last.end.max(end);
-                    *first = literal.min(*first);
-                }
-                _ => {
-                    let rule = self.name_of(index).to_owned();
-                    merged.push((literal, SecretMatch { start, end, rule }));
-                }
+        entropy::tokens(text, from, blob::LARGE, |start, end| {
+            found.push(Hit {
+                literal: start,
+                start,
+                end,
+                finder: Finder::Entropy,
+            });
+        });
+        self.inner.user.find(text, anchor, |start, end, rule| {
+            if start >= from {
+                found.push(Hit {
+                    literal: start,
+                    start,
+                    end,
+                    finder: Finder::User(rule),
+                });
             }
-        }
-        merged
+        });
+        found.retain(|hit| !self.inner.user.allows(&text[hit.start..hit.end]));
+        merged(found)
     }
 
-    /// Calls `see(start, end, index, owner)` for each literal that may start a secret.
-    pub(super) fn each_literal(
-        &self,
-        text: &str,
-        from: usize,
-        mut see: impl FnMut(usize, usize, usize, Owner),
-    ) {
-        let Some(literals) = &self.inner.literals else {
+    /// Calls `see(start, end, name)` for each value of a variable.
+    fn each_value(&self, text: &str, from: usize, mut see: impl FnMut(usize, usize, usize)) {
+        let Some(values) = &self.inner.values else {
             return;
         };
-        for hit in literals.find_overlapping_iter(text) {
-            if hit.start() < from {
-                continue;
-            }
-            let index = hit.pattern().as_usize();
-            let Some(&owner) = self.inner.owners.get(index) else {
-                continue;
-            };
-            if may_start(owner, &text.as_bytes()[..hit.start()]) {
-                see(hit.start(), hit.end(), index, owner);
+        for hit in values.find_overlapping_iter(text) {
+            if hit.start() >= from
+                && let Some((name, _)) = self.inner.owners.get(hit.pattern().as_usize())
+            {
+                see(hit.start(), hit.end(), *name);
             }
         }
     }
 
-    /// Where the text's end may be the cut-off start of a literal; the text's length if nowhere.
+    /// Where the text's end may be the cut-off start of a literal or a variable's value; the text's
+    /// length if nowhere.
     pub(super) fn cut_literal(&self, text: &str, from: usize) -> usize {
         let bytes = text.as_bytes();
         let mut open = bytes.len();
-        for (literal, &owner) in self.inner.texts.iter().zip(&self.inner.owners) {
-            let literal = literal.as_bytes();
-            let first = from.max((bytes.len() + 1).saturating_sub(literal.len()));
-            let cut = (first..open).find(|&start| {
-                bytes[start] == literal[0]
-                    && literal.starts_with(&bytes[start..])
-                    && may_start(owner, &bytes[..start])
-            });
+        for at in from.max(bytes.len().saturating_sub(LITERALS.longest))..bytes.len() {
+            let rest = &bytes[at..];
+            let is_cut = LITERALS.by_first[usize::from(bytes[at])]
+                .iter()
+                .any(|(literal, rule)| {
+                    literal.len() > rest.len()
+                        && literal.as_bytes().starts_with(rest)
+                        && may_start(*rule, &bytes[..at])
+                });
+            if is_cut {
+                open = at;
+                break;
+            }
+        }
+        for (_, value) in &self.inner.owners {
+            let value = value.as_bytes();
+            let first = from.max((bytes.len() + 1).saturating_sub(value.len()));
+            let cut =
+                (first..open).find(|&at| bytes[at] == value[0] && value.starts_with(&bytes[at..]));
             open = cut.unwrap_or(open);
         }
         open
     }
 
-    fn name_of(&self, index: usize) -> &str {
-        match self.inner.owners.get(index) {
-            Some(&Owner::Rule(rule)) => RULES[rule].id,
-            Some(&Owner::Variable(name)) => &self.inner.names[name],
-            None => "secret",
+    fn name_of(&self, finder: Finder) -> &str {
+        match finder {
+            Finder::Rule(rule) => &RULES[rule].rule.id,
+            Finder::Variable(name) => &self.inner.names[name],
+            Finder::User(rule) => self.inner.user.id(rule),
+            Finder::Entropy => "high-entropy",
         }
     }
 
-    pub(super) fn placeholder(&self, rule: &str, secret: &str, out: &mut String) {
+    pub(super) fn placeholder(&self, finder: Finder, secret: &str) -> String {
         let mut hash = Sha256::new();
         hash.update(self.inner.key);
         hash.update(secret.as_bytes());
         let digest = hash.finalize();
+        let mut out = String::new();
         // Sixteen bits tell secrets apart for a reader and tell a guesser nothing.
-        let _ = write!(out, "«secret:{rule}:{:02x}{:02x}»", digest[0], digest[1]);
+        let name = self.name_of(finder);
+        let _ = write!(out, "«secret:{name}:{:02x}{:02x}»", digest[0], digest[1]);
+        out
+    }
+
+    /// The placeholder of a value that is a secret by the name it has in a JSON object.
+    pub(super) fn member(&self, name: &str, value: &str) -> Option<String> {
+        let text = format!("\"{name}\": \"{value}\"");
+        let start = name.len() + 5;
+        let hits = self.hits(&text, 0, 0);
+        let hit = hits
+            .iter()
+            .find(|hit| hit.start == start && hit.end == start + value.len())?;
+        Some(self.placeholder(hit.finder, value))
     }
 }
 
-/// Whether a literal counts after these bytes.
-fn may_start(owner: Owner, before: &[u8]) -> bool {
-    match owner {
-        Owner::Rule(rule) => !RULES[rule].boundary || at_boundary(before),
-        Owner::Variable(_) => true,
+/// In order, those that overlap as one.
+fn merged(mut found: Vec<Hit>) -> Vec<Hit> {
+    found.sort_by_key(|hit| (hit.start, usize::MAX - hit.end, hit.finder));
+    let mut merged: Vec<Hit> = Vec::with_capacity(found.len());
+    for hit in found {
+        match merged.last_mut() {
+            Some(last) if hit.start < last.end => {
+                last.end = last.end.max(hit.end);
+                last.literal = last.literal.min(hit.literal);
+                last.finder = last.finder.min(hit.finder);
+            }
+            _ => merged.push(hit),
+        }
     }
+    merged
+}
+
+/// Calls `see(start, rule)` for each literal that may start a secret.
+pub(super) fn each_literal(text: &str, from: usize, mut see: impl FnMut(usize, usize)) {
+    LITERALS.each(text, from, |at, rule| {
+        if may_start(rule, &text.as_bytes()[..at]) {
+            see(at, rule);
+        }
+    });
+}
+
+/// Whether a rule's literal counts after these bytes. Our own placeholders are no secrets.
+fn may_start(rule: usize, before: &[u8]) -> bool {
+    (!RULES[rule].rule.boundary || at_boundary(before)) && !before.ends_with("«".as_bytes())
 }
 
 /// Whether a token may start after these bytes. An escape such as `\n` of JSON in text and the

@@ -1,113 +1,69 @@
-//! The table of known secret formats.
+//! The table of known secret formats, read from `rules.toml`.
 
-use std::sync::{LazyLock, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, OnceLock},
+};
 
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::meta::Regex;
+use serde::Deserialize;
+
+use super::entropy::shannon;
+use super::value::{is_assigned_secret, is_harmless};
+
+/// What a match is asked besides its expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Check {
+    /// The value of a name that means nothing but a secret.
+    Strong,
+    /// The value of a name that may mean something else.
+    Weak,
+    /// No digest, path, address or stand-in.
+    Shape,
+}
 
 /// One known format of a secret. The expression is tried where a literal was found and nowhere
-/// else, so it must begin with each of its literals; group 1, where there is one, is the secret.
+/// else, so it must begin with each of its literals; the last group that takes part is the secret.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     /// Stable id, shown in placeholders and findings.
-    pub(super) id: &'static str,
-    /// Texts with which every match begins.
-    pub(super) literals: &'static [&'static str],
-    /// Expression, run anchored at a literal. Unbounded repetitions stop at a character that ends
-    /// the token, which keeps the whole scan linear.
-    pub(super) pattern: &'static str,
+    pub(super) id: String,
+    /// Texts of three bytes or more with which every match begins.
+    pub(super) literals: Vec<String>,
+    /// Expression, run anchored at a literal. Every repetition has a bound or stops at a character
+    /// that ends the token, which keeps the whole scan linear.
+    pub(super) regex: String,
     /// Whether the character before the literal must not be a letter, digit or `_`.
+    #[serde(default)]
     pub(super) boundary: bool,
+    /// Whether literals are also meant in lower case, in capitals and with a first capital.
+    #[serde(default)]
+    pub(super) fold: bool,
+    /// The least entropy of the secret in bits per character.
+    #[serde(default)]
+    pub(super) entropy: f64,
+    #[serde(default)]
+    pub(super) check: Option<Check>,
+    /// The literals are names, after which something is assigned.
+    #[serde(default)]
+    name: bool,
+    /// A guess by surroundings and shape, not a format: no reason to block a document.
+    #[serde(default)]
+    pub(super) guess: bool,
 }
 
-const fn rule(
-    id: &'static str,
-    literals: &'static [&'static str],
-    pattern: &'static str,
-    boundary: bool,
-) -> Rule {
-    Rule {
-        id,
-        literals,
-        pattern,
-        boundary,
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rule: Vec<Rule>,
 }
-
-const FREE: bool = false;
-const WORD: bool = true;
-
-/// The table. Specific rules stand before general ones that match the same text.
-#[rustfmt::skip]
-pub(super) const RULES: &[Rule] = &[
-    // Clouds.
-    rule("aws-access-key", &["AKIA", "ASIA", "ABIA", "ACCA"], r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?-u:\b)", WORD),
-    rule("aws-secret-key", &["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "SecretAccessKey", "secretAccessKey"],
-        r#"(?i:aws_secret_access_key|secretaccesskey)["'\\]{0,3}\s{0,4}[:=]{1,2}>?\s{0,4}["'\\]{0,3}([A-Za-z0-9/+]{40})"#, FREE),
-    rule("google-api-key", &["AIza"], r"(AIza[A-Za-z0-9_-]{35})(?:[^A-Za-z0-9_-]|$)", WORD),
-    rule("google-oauth-secret", &["GOCSPX-"], r"GOCSPX-[A-Za-z0-9_-]{28}", FREE),
-    rule("google-oauth-token", &["ya29."], r"ya29\.[A-Za-z0-9_-]{20,}", WORD),
-    rule("azure-storage-key", &["AccountKey="], r"AccountKey=([A-Za-z0-9+/]{86}==)", FREE),
-    rule("digitalocean-token", &["dop_v1_", "doo_v1_", "dor_v1_"], r"do[opr]_v1_[a-f0-9]{64}", FREE),
-    rule("alibaba-access-key", &["LTAI"], r"LTAI[A-Za-z0-9]{17,21}(?-u:\b)", WORD),
-    // Forges and registries.
-    rule("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"gh[pousr]_[A-Za-z0-9]{36,255}", FREE),
-    rule("github-fine-grained-token", &["github_pat_"], r"github_pat_[A-Za-z0-9_]{22,255}", FREE),
-    rule("gitlab-token", &["glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-", "gloas-"],
-        r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas)-[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]{2,}){0,3}", FREE),
-    rule("npm-token", &["npm_"], r"npm_[A-Za-z0-9]{36}(?-u:\b)", WORD),
-    rule("pypi-token", &["pypi-AgE"], r"pypi-AgE[A-Za-z0-9_-]{50,}", FREE),
-    rule("crates-io-token", &["cio"], r"cio[A-Za-z0-9]{32}(?-u:\b)", WORD),
-    rule("rubygems-token", &["rubygems_"], r"rubygems_[a-f0-9]{48}", FREE),
-    rule("docker-token", &["dckr_pat_", "dckr_oat_"], r"dckr_[po]at_[A-Za-z0-9_-]{20,}", FREE),
-    rule("atlassian-token", &["ATATT3"], r"ATATT3[A-Za-z0-9_=-]{100,}", FREE),
-    // Models.
-    rule("anthropic-key", &["sk-ant-"], r"sk-ant-[A-Za-z0-9_-]{20,}", WORD),
-    rule("openai-key", &["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-"], r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,}", WORD),
-    rule("openrouter-key", &["sk-or-"], r"sk-or-(?:v1-)?[A-Za-z0-9]{32,}", WORD),
-    rule("sk-api-key", &["sk-"], r"sk-[A-Za-z0-9]{32,}", WORD),
-    rule("huggingface-token", &["hf_", "api_org_"], r"(?:hf|api_org)_[A-Za-z]{34}(?-u:\b)", WORD),
-    rule("groq-key", &["gsk_"], r"gsk_[A-Za-z0-9]{52}", WORD),
-    rule("xai-key", &["xai-"], r"xai-[A-Za-z0-9]{70,}", WORD),
-    rule("perplexity-key", &["pplx-"], r"pplx-[A-Za-z0-9]{48}", WORD),
-    rule("replicate-token", &["r8_"], r"r8_[A-Za-z0-9]{37}(?-u:\b)", WORD),
-    // Services.
-    rule("slack-token", &["xoxb-", "xoxp-", "xoxa-", "xoxs-", "xoxr-", "xoxo-", "xoxe-", "xoxe.", "xapp-"],
-        r"xoxe\.xox[bp]-[0-9]-[A-Za-z0-9-]{20,}|xox[abposre]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}", FREE),
-    rule("slack-webhook", &["hooks.slack.com/"], r"hooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9+/]{20,})", FREE),
-    rule("discord-webhook", &["/api/webhooks/"], r"/api/webhooks/[0-9]{10,20}/([A-Za-z0-9_-]{60,})", FREE),
-    rule("telegram-bot-token", &[":AA"], r":(AA[A-Za-z0-9_-]{33})(?:[^A-Za-z0-9_-]|$)", FREE),
-    rule("stripe-key", &["sk_live_", "rk_live_", "sk_test_", "rk_test_"], r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}", WORD),
-    rule("webhook-secret", &["whsec_"], r"whsec_[A-Za-z0-9+/]{24,}={0,2}", WORD),
-    rule("twilio-key", &["SK"], r"SK[a-f0-9]{32}(?-u:\b)", WORD),
-    rule("sendgrid-key", &["SG."], r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", WORD),
-    rule("mailgun-key", &["key-"], r"key-[a-f0-9]{32}(?-u:\b)", WORD),
-    rule("shopify-token", &["shpat_", "shpca_", "shppa_", "shpss_"], r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32}", FREE),
-    rule("linear-key", &["lin_api_"], r"lin_api_[A-Za-z0-9]{40}", FREE),
-    rule("notion-token", &["ntn_", "secret_"], r"(?:ntn_[0-9]{11}[A-Za-z0-9]{35}|secret_[A-Za-z0-9]{43})(?-u:\b)", WORD),
-    rule("databricks-token", &["dapi"], r"dapi[a-f0-9]{32}(?-u:\b)", WORD),
-    rule("grafana-token", &["glsa_", "glc_"], r"glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3}", WORD),
-    rule("postman-key", &["PMAK-"], r"PMAK-[a-f0-9]{24}-[a-f0-9]{34}", FREE),
-    rule("new-relic-key", &["NRAK-"], r"NRAK-[A-Z0-9]{27}", FREE),
-    rule("supabase-token", &["sbp_", "sb_secret_"], r"sbp_[a-f0-9]{40}|sb_secret_[A-Za-z0-9_-]{20,}", WORD),
-    rule("tailscale-key", &["tskey-"], r"tskey-[a-z]+-[A-Za-z0-9]{8,}-[A-Za-z0-9]{8,}", FREE),
-    rule("vault-token", &["hvs.", "hvb."], r"hv[sb]\.[A-Za-z0-9_-]{24,}", WORD),
-    // Forms rather than issuers.
-    rule("age-secret-key", &["AGE-SECRET-KEY-1"], r"AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}", FREE),
-    rule("jwt", &["eyJ"], r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", WORD),
-    rule("authorization", &["uthorization", "UTHORIZATION"],
-        r#"(?i:uthorization)["'\\]{0,3}\s{0,2}[:=]\s{0,2}["'\\]{0,3}(?i:basic|bearer|token|bot)\s{1,2}([A-Za-z0-9._~+/=-]{8,})"#, FREE),
-    rule("bearer-token", &["Bearer ", "bearer ", "BEARER "], r"(?i:bearer) ([A-Za-z0-9._~+/-]{20,}={0,2})", WORD),
-    // A value that starts with one of $ { < % * « is a template, not a password.
-    rule("url-password", &["://"],
-        r#"://[^\s/?#:@"'`<>«»]{0,256}:([^\s/?#@"'`<>«»${%*][^\s/?#"'`<>«»]{0,256})@[A-Za-z0-9\[_%$]"#, FREE),
-    // Ends at its END line; a body that was cut off ends with its last line of base64.
-    rule("private-key", &["-----BEGIN "],
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?:[A-Za-z0-9+/=\s\\:,.()]|-{1,4}[A-Za-z0-9+/=\s\\:,.()])*-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|(?:[\s\\rn]*[A-Za-z0-9+/=]{40,})+(?:[\s\\rn]*[A-Za-z0-9+/]{1,76}={1,2})?)", FREE),
-];
 
 /// A rule whose expression is compiled at its first use.
 pub(super) struct Compiled {
-    pub(super) rule: &'static Rule,
+    pub(super) rule: Rule,
     regex: OnceLock<Option<Regex>>,
     partial: OnceLock<Option<DFA>>,
 }
@@ -116,26 +72,143 @@ impl Compiled {
     /// The expression; a test compiles every one, so `None` does not happen.
     pub(super) fn regex(&self) -> Option<&Regex> {
         self.regex
-            .get_or_init(|| Regex::new(self.rule.pattern).ok())
+            .get_or_init(|| Regex::new(&self.rule.regex).ok())
             .as_ref()
     }
 
     /// The same expression as an automaton that can be walked byte by byte.
     pub(super) fn partial(&self) -> Option<&DFA> {
         self.partial
-            .get_or_init(|| DFA::new(self.rule.pattern).ok())
+            .get_or_init(|| DFA::new(&self.rule.regex).ok())
             .as_ref()
+    }
+
+    /// Whether the expression may match where this literal begins, by a quick look.
+    pub(super) fn may_match(&self, text: &[u8], literal: usize) -> bool {
+        if !self.rule.name {
+            return true;
+        }
+        // The name goes on, then quotes and blanks.
+        let rest = text[literal..].iter().take(80);
+        let mut rest = rest
+            .skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            .skip_while(|byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']'))
+            .skip_while(|byte| matches!(byte, b' ' | b'\t'));
+        matches!(rest.next(), Some(b':' | b'=' | b'i'))
+    }
+
+    /// Whether what stands here in a text is a secret by entropy and shape.
+    pub(super) fn accepts(&self, text: &str, start: usize, end: usize) -> bool {
+        let value = &text[start..end];
+        let bytes = text.as_bytes();
+        let next = bytes.get(end).copied();
+        let quote = start.checked_sub(1).map(|at| bytes[at]);
+        let quoted = matches!(quote, Some(b'"' | b'\'' | b'`'));
+        let assigned = |strong| is_assigned_secret(value, quoted, next, strong);
+        let is_example = value.ends_with("EXAMPLE") || value.ends_with("EXAMPLEKEY");
+        !is_example
+            && (self.rule.entropy <= 0.0 || shannon(value.as_bytes()) >= self.rule.entropy)
+            && match self.rule.check {
+                None => true,
+                Some(Check::Strong) => assigned(true),
+                Some(Check::Weak) => assigned(false),
+                Some(Check::Shape) => !is_harmless(value),
+            }
     }
 }
 
-/// The table, ready to run.
-pub(super) static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
-    RULES
-        .iter()
+/// The table, ready to run. A test reads the file, so that it is never empty by a mistake in it.
+pub(super) static RULES: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
+    let file: Result<File, _> = toml_edit::de::from_str(include_str!("rules.toml"));
+    let rules = file.map(|file| file.rule).unwrap_or_default();
+    rules
+        .into_iter()
         .map(|rule| Compiled {
             rule,
             regex: OnceLock::new(),
             partial: OnceLock::new(),
         })
         .collect()
+});
+
+/// The literals of all rules.
+pub(super) struct Literals {
+    /// One bit for each hash of the three bytes with which a literal begins.
+    bits: Vec<u64>,
+    /// By hash: literals and whose they are.
+    by_hash: HashMap<u16, Vec<(Box<str>, usize)>>,
+    /// By first byte, for the look at a literal that is cut off.
+    pub(super) by_first: Vec<Vec<(Box<str>, usize)>>,
+    pub(super) longest: usize,
+}
+
+/// Sixteen bits of three bytes.
+const fn mix(a: u8, b: u8, c: u8) -> u16 {
+    let all = a as u32 | (b as u32) << 8 | (c as u32) << 16;
+    (all.wrapping_mul(0x9e37_79b1) >> 16) as u16
+}
+
+impl Literals {
+    /// Calls `see(start, rule)` for each literal that begins at `from` or later. One look at a table
+    /// of 8 KiB for each byte, which depends on no look before; an automaton is a chain of them.
+    pub(super) fn each(&self, text: &str, from: usize, mut see: impl FnMut(usize, usize)) {
+        let bytes = text.as_bytes();
+        let Some(rest) = bytes.get(from..) else {
+            return;
+        };
+        for (at, three) in rest.windows(3).enumerate() {
+            let hash = mix(three[0], three[1], three[2]);
+            if self.bits[usize::from(hash >> 6)] >> (hash & 63) & 1 == 0 {
+                continue;
+            }
+            for (literal, rule) in self.by_hash.get(&hash).into_iter().flatten() {
+                if rest[at..].starts_with(literal.as_bytes()) {
+                    see(from + at, *rule);
+                }
+            }
+        }
+    }
+}
+
+pub(super) static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
+    let mut literals = Literals {
+        bits: vec![0; 1 << 10],
+        by_hash: HashMap::new(),
+        by_first: vec![Vec::new(); 256],
+        longest: 0,
+    };
+    for (index, compiled) in RULES.iter().enumerate() {
+        let rule = &compiled.rule;
+        let mut forms: Vec<String> = Vec::new();
+        for literal in &rule.literals {
+            forms.push(literal.clone());
+            if rule.fold {
+                forms.push(literal.to_ascii_lowercase());
+                forms.push(literal.to_ascii_uppercase());
+                let mut capital = literal.clone();
+                if let Some(first) = capital.get_mut(..1) {
+                    first.make_ascii_uppercase();
+                }
+                forms.push(capital);
+            }
+        }
+        forms.sort();
+        forms.dedup();
+        for form in forms {
+            let [first, second, third, ..] = *form.as_bytes() else {
+                continue;
+            };
+            let hash = mix(first, second, third);
+            literals.bits[usize::from(hash >> 6)] |= 1 << (hash & 63);
+            let text = form.clone().into_boxed_str();
+            literals
+                .by_hash
+                .entry(hash)
+                .or_default()
+                .push((text, index));
+            literals.longest = literals.longest.max(form.len());
+            literals.by_first[usize::from(first)].push((form.into_boxed_str(), index));
+        }
+    }
+    literals
 });

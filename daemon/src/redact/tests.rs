@@ -1,9 +1,7 @@
-use std::borrow::Cow;
-
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::rules::RULES;
+use super::cases::positive;
 use super::{Redactor, StreamRedactor, is_secret_name};
 
 /// `n` characters of an alphabet. Samples are put together here so that no scanner of this
@@ -18,372 +16,10 @@ fn body(alphabet: &str, n: usize) -> String {
         .collect()
 }
 const ALNUM: &str = "aB3dE5gH7jK9mN1pQ0rS2tU4vW6xYzAcCfFiIlLoO";
-const HEX: &str = "0a1b2c3d4e5f67890";
-const LETTERS: &str = "aBcDeFgHiJkLmNoPqRsTuVwXyZ";
-const UPPER: &str = "A2B3C4D5E6F7GHIJKLMNO";
+const UPPER: &str = "A2B3C4D5E6F7GHIJKLMNOP";
 
 fn join(parts: &[&str]) -> String {
     parts.concat()
-}
-
-/// Per rule: a text with a secret, the secret itself, and a text that looks alike and is none.
-fn samples() -> Vec<(&'static str, String, String, String)> {
-    let mut all = Vec::new();
-    let mut add = |rule, before: &str, secret: String, after: &str, innocent: String| {
-        all.push((rule, format!("{before}{secret}{after}"), secret, innocent));
-    };
-    let token = |prefix: &str, alphabet: &str, n: usize| join(&[prefix, &body(alphabet, n)]);
-    let upper = |n| body(UPPER, n);
-    add(
-        "aws-access-key",
-        "id=",
-        token("AKIA", UPPER, 16),
-        "\n",
-        join(&["xAKIA", &upper(16)]),
-    );
-    add(
-        "aws-secret-key",
-        "aws_secret_access_key = \"",
-        body(ALNUM, 40),
-        "\"",
-        "aws_secret_access_key = \"$SECRET\"".into(),
-    );
-    add(
-        "google-api-key",
-        "key: ",
-        token("AIza", ALNUM, 35),
-        "",
-        token("AIza", ALNUM, 36),
-    );
-    add(
-        "google-oauth-secret",
-        "",
-        token("GOCSPX-", ALNUM, 28),
-        " ",
-        "GOCSPX-short".into(),
-    );
-    add(
-        "google-oauth-token",
-        "",
-        token("ya29.", ALNUM, 60),
-        " ",
-        "ya29.short".into(),
-    );
-    let azure = join(&[&body(ALNUM, 86), "=="]);
-    add(
-        "azure-storage-key",
-        "AccountName=a;AccountKey=",
-        azure,
-        ";",
-        "AccountKey=abc==".into(),
-    );
-    add(
-        "digitalocean-token",
-        "",
-        token("dop_v1_", HEX, 64),
-        "",
-        token("dop_v1_", HEX, 63),
-    );
-    add(
-        "alibaba-access-key",
-        "",
-        token("LTAI", ALNUM, 20),
-        "",
-        "LTAI is a prefix".into(),
-    );
-    add(
-        "github-token",
-        "push with ",
-        token("ghp_", ALNUM, 36),
-        ".",
-        "ghp_your_token".into(),
-    );
-    add(
-        "github-fine-grained-token",
-        "",
-        token("github_pat_", ALNUM, 82),
-        "",
-        "github_pat_<token>".into(),
-    );
-    add(
-        "gitlab-token",
-        "",
-        token("glpat-", ALNUM, 20),
-        ". Then",
-        "glpat-xxxx".into(),
-    );
-    add(
-        "npm-token",
-        "_authToken=",
-        token("npm_", ALNUM, 36),
-        "",
-        "npm_config_registry".into(),
-    );
-    add(
-        "pypi-token",
-        "",
-        token("pypi-AgE", ALNUM, 90),
-        "",
-        "pypi-AgEnda".into(),
-    );
-    add(
-        "crates-io-token",
-        "",
-        token("cio", ALNUM, 32),
-        "",
-        "cio and cto".into(),
-    );
-    add(
-        "rubygems-token",
-        "",
-        token("rubygems_", HEX, 48),
-        "",
-        "rubygems_org".into(),
-    );
-    add(
-        "docker-token",
-        "",
-        token("dckr_pat_", ALNUM, 27),
-        "",
-        "dckr_pat_".into(),
-    );
-    add(
-        "atlassian-token",
-        "",
-        token("ATATT3", ALNUM, 180),
-        "",
-        "ATATT3xFf".into(),
-    );
-    add(
-        "anthropic-key",
-        "",
-        token("sk-ant-api03-", ALNUM, 90),
-        "",
-        "desk-ant-hill-a-b-c-d-e-f".into(),
-    );
-    add(
-        "openai-key",
-        "",
-        token("sk-proj-", ALNUM, 90),
-        "",
-        "task-proj-alpha-beta-gamma-delta".into(),
-    );
-    add(
-        "openrouter-key",
-        "",
-        token("sk-or-v1-", HEX, 64),
-        "",
-        "sk-or-v1-".into(),
-    );
-    add(
-        "sk-api-key",
-        "OPENAI=",
-        token("sk-", ALNUM, 48),
-        "",
-        "sk-button-primary-large-wide-x".into(),
-    );
-    add(
-        "huggingface-token",
-        "",
-        token("hf_", LETTERS, 34),
-        "",
-        "hf_transfer".into(),
-    );
-    add(
-        "groq-key",
-        "",
-        token("gsk_", ALNUM, 52),
-        "",
-        "gsk_value".into(),
-    );
-    add(
-        "xai-key",
-        "",
-        token("xai-", ALNUM, 80),
-        "",
-        "xai-grok".into(),
-    );
-    add(
-        "perplexity-key",
-        "",
-        token("pplx-", ALNUM, 48),
-        "",
-        "pplx-70b-online".into(),
-    );
-    add(
-        "replicate-token",
-        "",
-        token("r8_", ALNUM, 37),
-        "",
-        "r8_abc".into(),
-    );
-    add(
-        "slack-token",
-        "",
-        token("xoxb-", ALNUM, 40),
-        "",
-        "xoxb-short".into(),
-    );
-    add(
-        "slack-webhook",
-        "https://hooks.slack.com/services/",
-        token("T", ALNUM, 40),
-        "",
-        "https://hooks.slack.com/services/X".into(),
-    );
-    add(
-        "discord-webhook",
-        "https://discord.com/api/webhooks/123456789012345678/",
-        body(ALNUM, 68),
-        "",
-        "/api/webhooks/1/x".into(),
-    );
-    add(
-        "telegram-bot-token",
-        "123456789:",
-        token("AA", ALNUM, 33),
-        "",
-        "12:AAPL rose".into(),
-    );
-    add(
-        "stripe-key",
-        "",
-        token("sk_live_", ALNUM, 24),
-        "",
-        "task_live_0123456789abc".into(),
-    );
-    add(
-        "webhook-secret",
-        "",
-        token("whsec_", ALNUM, 32),
-        "",
-        "whsec_...".into(),
-    );
-    add(
-        "twilio-key",
-        "",
-        token("SK", HEX, 32),
-        "",
-        token("TASK", HEX, 32),
-    );
-    let sendgrid = join(&["SG.", &body(ALNUM, 22), ".", &body(ALNUM, 43)]);
-    add("sendgrid-key", "", sendgrid, "", "SG.short.one".into());
-    add(
-        "mailgun-key",
-        "",
-        token("key-", HEX, 32),
-        "",
-        token("monkey-", HEX, 32),
-    );
-    add(
-        "shopify-token",
-        "",
-        token("shpat_", HEX, 32),
-        "",
-        "shpat_".into(),
-    );
-    add(
-        "linear-key",
-        "",
-        token("lin_api_", ALNUM, 40),
-        "",
-        "lin_api_docs".into(),
-    );
-    add(
-        "notion-token",
-        "",
-        token("secret_", ALNUM, 43),
-        "",
-        "secret_name_of_the_thing".into(),
-    );
-    add(
-        "databricks-token",
-        "",
-        token("dapi", HEX, 32),
-        "",
-        "dapis".into(),
-    );
-    let grafana = join(&["glsa_", &body(ALNUM, 32), "_", &body(HEX, 8)]);
-    add("grafana-token", "", grafana, "", "glsa_token".into());
-    let postman = join(&["PMAK-", &body(HEX, 24), "-", &body(HEX, 34)]);
-    add("postman-key", "", postman, "", "PMAK-x".into());
-    add(
-        "new-relic-key",
-        "",
-        token("NRAK-", UPPER, 27),
-        "",
-        "NRAK-x".into(),
-    );
-    add(
-        "supabase-token",
-        "",
-        token("sbp_", HEX, 40),
-        "",
-        "sbp_x".into(),
-    );
-    let tailscale = join(&["tskey-auth-", &body(ALNUM, 12), "-", &body(ALNUM, 32)]);
-    add("tailscale-key", "", tailscale, "", "tskey-auth".into());
-    add(
-        "vault-token",
-        "",
-        token("hvs.", ALNUM, 90),
-        "",
-        "hvs.x".into(),
-    );
-    add(
-        "age-secret-key",
-        "",
-        token("AGE-SECRET-KEY-1", "QPZRY9X8GF2TVDW0S3JN", 58),
-        "",
-        "AGE-SECRET-KEY-1...".into(),
-    );
-    let jwt = join(&[
-        "eyJ",
-        &body(ALNUM, 20),
-        ".eyJ",
-        &body(ALNUM, 60),
-        ".",
-        &body(ALNUM, 43),
-    ]);
-    add("jwt", "token ", jwt, "", token("eyJ", ALNUM, 200));
-    add(
-        "authorization",
-        "Authorization: Basic ",
-        body(ALNUM, 24),
-        "",
-        "Authorization: Bearer $TOKEN".into(),
-    );
-    add(
-        "bearer-token",
-        "-H 'Bearer ",
-        body(ALNUM, 40),
-        "'",
-        "Bearer token needed".into(),
-    );
-    add(
-        "url-password",
-        "postgres://app:",
-        "s3cr3t@pw".into(),
-        "@db/app",
-        "postgres://app:${DB_PASSWORD}@db/app".into(),
-    );
-    let pem = join(&[
-        "-----BEGIN RSA ",
-        "PRIVATE KEY-----\r\n",
-        &body(ALNUM, 64),
-        "\r\n",
-        &body(ALNUM, 30),
-        "==\r\n-----END RSA ",
-        "PRIVATE KEY-----",
-    ]);
-    add(
-        "private-key",
-        "key:\n",
-        pem,
-        "\n",
-        "-----BEGIN PUBLIC KEY-----\nabc".into(),
-    );
-    all
 }
 
 fn redactor() -> Redactor {
@@ -391,54 +27,6 @@ fn redactor() -> Redactor {
         [7; 32],
         [("MY_TOKEN".to_owned(), "tr0ub4dor & \"3\"".to_owned())],
     )
-}
-
-#[test]
-fn every_rule_has_a_sample_and_compiles() {
-    let samples = samples();
-    for (index, rule) in RULES.iter().enumerate() {
-        assert!(
-            samples.iter().any(|sample| sample.0 == rule.id),
-            "{} has no sample",
-            rule.id
-        );
-        assert!(
-            super::rules::COMPILED[index].regex().is_some(),
-            "{}",
-            rule.id
-        );
-        assert!(
-            super::rules::COMPILED[index].partial().is_some(),
-            "{}",
-            rule.id
-        );
-        assert!(
-            rule.literals.iter().all(|literal| literal.len() >= 2),
-            "{}",
-            rule.id
-        );
-    }
-}
-
-#[test]
-fn finds_every_sample_and_no_look_alike() {
-    let redactor = redactor();
-    for (rule, text, secret, innocent) in samples() {
-        let found = redactor.find(&text);
-        assert_eq!(found.len(), 1, "{rule}: {text} {found:?}");
-        assert_eq!(
-            (found[0].rule.as_str(), &text[found[0].start..found[0].end]),
-            (rule, &*secret)
-        );
-        let clean = redactor.text(&text);
-        assert!(clean.contains(&format!("«secret:{rule}:")), "{clean}");
-        assert!(!clean.contains(&secret), "{clean}");
-        assert_eq!(redactor.text(&clean), clean, "not idempotent");
-        assert!(
-            matches!(redactor.text(&innocent), Cow::Borrowed(_)),
-            "{rule}: {innocent}"
-        );
-    }
 }
 
 #[test]
@@ -569,32 +157,6 @@ fn stream(redactor: &Redactor, pieces: &[&str]) -> String {
 }
 
 #[test]
-fn stream_split_at_every_place_gives_the_same() {
-    let redactor = redactor();
-    let mut texts: Vec<String> = samples().into_iter().map(|sample| sample.1).collect();
-    texts.push("say tr0ub4dor & \"3\" twice: tr0ub4dor & \"3\"".into());
-    for text in texts {
-        let text = format!("前 {text} after, sk-and AKI");
-        let whole = redactor.text(&text);
-        for at in (0..=text.len()).filter(|&at| text.is_char_boundary(at)) {
-            assert_eq!(
-                stream(&redactor, &[&text[..at], &text[at..]]),
-                whole,
-                "at {at}"
-            );
-        }
-        let mut buffer = [0; 4];
-        let mut single = StreamRedactor::new(redactor.clone());
-        let mut out = String::new();
-        for c in text.chars() {
-            out.push_str(&single.push(c.encode_utf8(&mut buffer)));
-        }
-        out.push_str(&single.finish());
-        assert_eq!(out, whole);
-    }
-}
-
-#[test]
 fn stream_keeps_a_literal_with_its_secret() {
     // The secret is complete, but another may begin inside it.
     let redactor = redactor();
@@ -619,9 +181,9 @@ fn stream_holds_back_only_what_may_be_a_secret() {
     assert_eq!(stream.push("ghp_"), "");
     let key = body(ALNUM, 36);
     assert_eq!(stream.push(&key), "");
-    let out = stream.push(" and more");
+    let out = stream.push(" and more ");
     assert!(
-        out.starts_with("«secret:github-token:") && out.ends_with(" and more"),
+        out.starts_with("«secret:github-token:") && out.ends_with(" and more "),
         "{out}"
     );
     assert_eq!(stream.held(), 0);
@@ -663,12 +225,12 @@ fn hostile_repetitions_stay_linear() {
 
 proptest! {
     #[test]
-    fn stream_equals_whole(picks in prop::collection::vec((0usize..60, 0usize..40), 1..6), noise in "\\PC{0,12}") {
+    fn stream_equals_whole(picks in prop::collection::vec((0usize..1000, 0usize..40), 1..6), noise in "\\PC{0,12}") {
         let redactor = redactor();
-        let samples = samples();
+        let samples = positive();
         let mut text = String::new();
         for &(pick, cut) in &picks {
-            let sample = &samples[pick % samples.len()].1;
+            let sample = &samples[pick % samples.len()].text;
             let cut = sample.floor_char_boundary(sample.len().saturating_sub(cut * cut / 30));
             text.push_str(&sample[..cut]);
             text.push_str(&noise);

@@ -92,7 +92,7 @@ pub(super) async fn approve(
     let approval = Approval {
         revision: params.revision,
         digest: params.digest,
-        comment: params.comment,
+        comment: params.comment.map(|comment| face.ctx.clean(&comment)),
         accept_findings: params.accept_findings,
         start: params.start,
     };
@@ -110,14 +110,13 @@ pub(super) async fn request_changes(
         .environments
         .bring(&task.project, params.environment);
     let store = &face.ctx.store;
-    let task = review::request_changes(
-        store,
-        params.task,
-        params.revision,
-        params.comment,
-        params.comments,
-    )
-    .await?;
+    let comment = params.comment.map(|comment| face.ctx.clean(&comment));
+    let mut comments = params.comments;
+    for comment in &mut comments {
+        comment.text = face.ctx.clean(&comment.text);
+    }
+    let task =
+        review::request_changes(store, params.task, params.revision, comment, comments).await?;
     view::one_task(&face.ctx, &task)
 }
 
@@ -126,7 +125,8 @@ pub(super) async fn reject(
     _role: Role,
     params: RejectParams,
 ) -> Result<SpecTaskView, Failure> {
-    let task = review::reject(&face.ctx.store, params.task, params.comment).await?;
+    let comment = params.comment.map(|comment| face.ctx.clean(&comment));
+    let task = review::reject(&face.ctx.store, params.task, comment).await?;
     view::one_task(&face.ctx, &task)
 }
 

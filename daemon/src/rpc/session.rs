@@ -140,15 +140,9 @@ pub(super) async fn spawn(
     }
     let redactor = face.ctx.redactor(&Default::default());
     let description = redactor.text(&params.description).into_owned();
-    let row = session::spawn(
-        store,
-        params.target,
-        params.title,
-        description,
-        params.agent,
-        by,
-    )
-    .await?;
+    // Branch and folder are named after it.
+    let title = redactor.text(&params.title).into_owned();
+    let row = session::spawn(store, params.target, title, description, params.agent, by).await?;
     show(&face, target.task(), &row)
 }
 

@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     agents::{self, AgentError, Found, PermissionAnswer, Profile, Source},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Redaction},
     live::Live,
     paths::Paths,
-    redact::{self, Redactor},
+    redact::{self, Redactor, UserRules},
     repo::{RepoError, Repository},
     store::{ProjectRow, SessionRow, Store, StoreError, TaskRow},
     workflow::WorkflowError,
@@ -70,6 +70,8 @@ pub struct Context {
     /// One clean-up at a time.
     pub(super) cleaning: tokio::sync::Mutex<()>,
     redaction_key: [u8; 32],
+    /// The person's own rules as they were last read.
+    redaction: Mutex<(Redaction, UserRules)>,
     /// The redactors used last, the newest at the end.
     redactors: Mutex<Vec<(Secrets, Redactor)>>,
     draining: AtomicBool,
@@ -108,6 +110,7 @@ impl Context {
             wake: Notify::new(),
             cleaning: tokio::sync::Mutex::default(),
             redaction_key,
+            redaction: Mutex::default(),
             redactors: Mutex::default(),
             draining: AtomicBool::new(false),
             steps: Mutex::default(),
@@ -133,20 +136,47 @@ impl Context {
             .filter(|(name, _)| redact::is_secret_name(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        let (user, changed) = self.user_rules();
         let mut known = lock(&self.redactors);
-        // Each holds an automaton of some 300 KB; sessions of one environment share it.
+        if changed {
+            known.clear();
+        }
+        // Each may hold an automaton of its values; sessions of one environment share it.
         if let Some(at) = known.iter().position(|(of, _)| *of == secrets) {
             let found = known.remove(at);
             let redactor = found.1.clone();
             known.push(found);
             return redactor;
         }
-        let redactor = Redactor::with_key(self.redaction_key, secrets.iter().cloned());
+        let redactor = Redactor::with_rules(self.redaction_key, secrets.iter().cloned(), user);
         if known.len() >= REDACTORS {
             known.remove(0);
         }
         known.push((secrets, redactor.clone()));
         redactor
+    }
+
+    /// A text without the secrets of known formats and of the person's own.
+    #[must_use]
+    pub fn clean(&self, text: &str) -> String {
+        self.redactor(&Environment::default())
+            .text(text)
+            .into_owned()
+    }
+
+    /// The person's own rules, and whether they are others than the last time. A configuration that
+    /// does not fit changes nothing here; whoever needs it tells.
+    fn user_rules(&self) -> (UserRules, bool) {
+        let mut kept = lock(&self.redaction);
+        let mut changed = false;
+        if let Ok(config) = self.config()
+            && config.redaction != kept.0
+            && let Ok(compiled) = config.redaction.compile()
+        {
+            *kept = (config.redaction, compiled);
+            changed = true;
+        }
+        (kept.1.clone(), changed)
     }
 
     /// Agents that are configured or were found, the configured first.

@@ -30,7 +30,7 @@ pub(super) struct SessionObserver {
     task: SpecTaskId,
     session: WorkSessionId,
     agent: AgentName,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     pub(super) stream: Arc<Stream>,
     history: Mutex<History>,
     said: Mutex<String>,
@@ -116,15 +116,19 @@ impl Observer for SessionObserver {
         ))
     }
 
+    fn redact(&self, text: &str) -> String {
+        self.redactor.text(text).into_owned()
+    }
+
     fn incident(&self, incident: &Incident) {
+        let text = self.redactor.text(&incident.text).into_owned();
         let kind = match incident.kind {
             IncidentKind::OutsideRoot | IncidentKind::GitInternals => "escape",
             _ => {
-                tracing::warn!(session = %self.session, text = %incident.text, "agent");
+                tracing::warn!(session = %self.session, %text, "agent");
                 return;
             }
         };
-        let text = self.redactor.text(&incident.text).into_owned();
         let (store, task, session) = (
             self.ctx.store.clone(),
             self.task.clone(),

@@ -159,7 +159,12 @@ pub(super) async fn ask(
     };
     let claim = open.observer.take_claim();
     open.observer.stream.flush().await;
-    let outcome = judge(&answer, cancel.is_cancelled(), row, claim.as_deref());
+    let mut outcome = judge(&answer, cancel.is_cancelled(), row, claim.as_deref());
+    let redactor = &open.observer.redactor;
+    outcome.reason = redactor.text(&outcome.reason).into_owned();
+    if let Step::Halt(Halt::Wait(waiting)) = &mut outcome.step {
+        waiting.text = redactor.text(&waiting.text).into_owned();
+    }
     let (status, reason) = (outcome.status, outcome.reason.clone());
     let next = match &outcome.step {
         // Stays until the result is taken, so that a crash in between takes it and asks nothing.
@@ -347,7 +352,11 @@ pub(super) async fn settle(
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     if let Err(halt) = result
-        && let Some(waiting) = halt.waiting()
+        && let Some(mut waiting) = halt.waiting()
+        && {
+            waiting.text = ctx.clean(&waiting.text);
+            true
+        }
         && let Err(error) = session::stop(&ctx.store, &row.id, waiting).await
     {
         tracing::error!(%error, session = %row.id, "a session could not be stopped");

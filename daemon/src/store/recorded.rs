@@ -52,6 +52,9 @@ fn placed(row: &Row<'_>) -> Result<PlacedEvent, StoreError> {
     })
 }
 
+/// A SpecTask and session that events belong to, and the number of the first such event.
+type Touched = (Option<SpecTaskId>, Option<WorkSessionId>, u64);
+
 impl Read<'_> {
     /// The turn that a commit of code came of.
     ///
@@ -173,11 +176,7 @@ impl Read<'_> {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn touched(
-        &self,
-        after: u64,
-        until: u64,
-    ) -> Result<Vec<(Option<SpecTaskId>, Option<WorkSessionId>, u64)>, StoreError> {
+    pub fn touched(&self, after: u64, until: u64) -> Result<Vec<Touched>, StoreError> {
         self.rows(
             "SELECT task, session, min(seq) AS seq FROM event WHERE seq > ?1 AND seq <= ?2
              GROUP BY task, session ORDER BY 3",

@@ -123,6 +123,14 @@ waits for a person.")]
 
 Exit codes: 0 no errors, 1 errors found, 2 nothing to check or unreadable.")]
     Lint(LintArgs),
+    /// Take secrets out of a text, as is done with all that is recorded
+    #[command(after_help = "Examples:
+  spectask redact session.log > clean.log
+  git diff | spectask redact --check # fails when there is a secret; tells where
+  spectask redact --json .env
+
+Needs no daemon. Best effort: a text without findings may still hold a secret.")]
+    Redact(RedactArgs),
     /// Read the documents, the findings and the plan
     #[command(after_help = "Examples:
   spectask review

@@ -115,6 +115,16 @@ pub(in crate::cli) struct LintArgs {
     pub(in crate::cli) profile: String,
 }
 
+/// `spectask redact`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RedactArgs {
+    /// The file; standard input when it is - or absent
+    pub(in crate::cli) file: Option<PathBuf>,
+    /// Tell where secrets are instead of printing the text; fail when there is one
+    #[arg(long)]
+    pub(in crate::cli) check: bool,
+}
+
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum LintFormat {

@@ -12,6 +12,8 @@
 //! - `check` makes the project's check try what only a person may do.
 //! - `linger` leaves a process that approves a second later and stays.
 //! - `flood` sends lines that are no frames, and frames that make no sense.
+//! - `leak` says the canaries in every way an agent has; `leak-exit` does it on standard error, and
+//!   ends, once.
 //! - `hang` never answers, `exit` ends in the middle of the turn.
 //!
 //! Played elsewhere: `early` (plays in the planning turn too), `empty`, `stop=REASON`, `bad-plan`, `needs-auth`.
@@ -22,6 +24,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use spectask_tests::canaries;
 
 use crate::peer::Peer;
 use crate::{Orders, Turn};
@@ -40,6 +44,8 @@ pub(crate) fn play(peer: &mut Peer, orders: &Orders, turn: &Turn) {
             "check" => check(peer, orders, turn),
             "linger" => linger(peer, orders, turn),
             "flood" => flood(peer),
+            "leak" => leak(peer, turn),
+            "leak-exit" => leak_exit(orders, turn),
             "hang" => hang(peer),
             "exit" => {
                 eprintln!("adversary: out of cheese");
@@ -58,6 +64,77 @@ fn slow(peer: &Peer, milliseconds: u64) {
     for step in 0..10 {
         peer.say(&format!("Step {step}. "));
         std::thread::sleep(Duration::from_millis(milliseconds / 10));
+    }
+}
+
+fn chunks(peer: &Peer, kind: &str, secret: &str) {
+    let text = format!("It is {secret}, I think.");
+    let (head, tail) = text.split_at(12);
+    let (middle, tail) = tail.split_at(9);
+    for (at, part) in [head, middle, tail].iter().enumerate() {
+        peer.update(&json!({"sessionUpdate": kind, "content": {"type": "text", "text": part}}));
+        if at == 0 {
+            peer.update(&json!({"sessionUpdate": "usage_update", "used": 1000, "size": 200_000}));
+        }
+    }
+}
+
+fn leak(peer: &mut Peer, turn: &Turn) {
+    let token = canaries::token;
+    peer.say(&format!(
+        "The key is {} and the variable has {}. ",
+        token("message"),
+        canaries::VARIABLE
+    ));
+    chunks(peer, "agent_thought_chunk", &token("thought-in-chunks"));
+    chunks(peer, "agent_message_chunk", &token("message-in-chunks"));
+    chunks(peer, "agent_message_chunk", canaries::VARIABLE);
+    // 1 KiB of bytes that end with the secret, in base64 as ACP has images.
+    let image = format!("{}{}", "iVBORw0KGgo1".repeat(100), token("image"));
+    peer.update(&json!({"sessionUpdate": "agent_message_chunk",
+        "content": {"type": "image", "mimeType": "image/png", "data": image}}));
+    peer.update(
+        &json!({"sessionUpdate": "tool_call", "toolCallId": "leak", "kind": "execute",
+        "title": format!("curl -H 'X: {}'", token("call-title")), "status": "in_progress",
+        "rawInput": {"command": ["curl", token("call-input")], token("key"): canaries::VARIABLE}}),
+    );
+    peer.update(&json!({"sessionUpdate": "tool_call_update", "toolCallId": "leak", "status": "completed",
+        "rawOutput": {"stdout": format!("ok {}\n", token("call-output"))},
+        "content": [{"type": "diff", "path": turn.root.join(".env"),
+            "oldText": format!("A={}\n", token("diff-old")), "newText": format!("A={}\n", token("diff-new"))}]}));
+    peer.update(&json!({"sessionUpdate": "plan", "entries": [
+        {"content": format!("use {}", token("plan")), "priority": "high", "status": "pending"}]}));
+    peer.update(&json!({"sessionUpdate": "session_info_update", "title": format!("with {}", token("title"))}));
+    let made = peer.request(
+        "terminal/create",
+        json!({"command": "echo", "args": [token("terminal")]}),
+    );
+    let terminal = &made["result"]["terminalId"];
+    let _ = peer.request("terminal/wait_for_exit", json!({"terminalId": terminal}));
+    let seen = peer.request("terminal/output", json!({"terminalId": terminal}));
+    let seen = seen["result"]["output"].as_str().unwrap_or_default().trim() == token("terminal");
+    let outside = format!("/tmp/{}/x", token("path"));
+    let _ = peer.request("fs/read_text_file", json!({"path": outside}));
+    peer.send(&json!({"jsonrpc": "2.0", "id": "leak-ask", "method": "session/request_permission", "params": {
+        "sessionId": turn.session,
+        "toolCall": {"toolCallId": "leak-ask", "title": format!("run {}", token("permission")), "kind": "execute", "status": "pending"},
+        "options": [{"optionId": "no", "name": "No", "kind": "reject_once"}]}}));
+    std::thread::sleep(Duration::from_millis(300));
+    peer.send(&json!({"jsonrpc": "2.0", "id": "nobody", "error": {"code": -32603, "message": token("answer")}}));
+    eprintln!("warning: {} is old", token("stderr"));
+    peer.log("leak", "all", &json!(seen));
+}
+
+fn leak_exit(orders: &Orders, turn: &Turn) {
+    let mark = outside(orders, turn).join("leaked");
+    if !mark.exists() {
+        let _ = fs::write(mark, "once");
+        eprintln!(
+            "fatal: bad key {} and {}",
+            canaries::token("stderr"),
+            canaries::VARIABLE
+        );
+        std::process::exit(3);
     }
 }
 
