@@ -1,7 +1,4 @@
-use std::{
-    collections::{HashMap, HashSet},
-    time::{Duration, Instant},
-};
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -191,41 +188,6 @@ fn hostile_frames_are_left_out() {
         replay([(Way::ToAgent, json!({ "method": "session/prompt" }))]),
         Vec::<Value>::new()
     );
-}
-
-#[test]
-fn a_long_transcript_takes_linear_time() {
-    let megabytes = |count: usize| {
-        let mut frames = vec![prompt(1, &json!([text("go")]))];
-        for turn in 0..count * 40 {
-            let call = format!("t{turn}");
-            frames.push(tool(
-                &call,
-                &json!({ "title": "Read", "status": "pending" }),
-            ));
-            for _ in 0..125 {
-                frames.push(said("agent_message_chunk", &"word ".repeat(40)));
-            }
-            frames.push(tool(&call, &json!({ "status": "completed" })));
-        }
-        let frames: Vec<_> = (0..)
-            .zip(frames)
-            .map(|(index, (way, frame))| entry(index, way, frame))
-            .collect();
-        let start = Instant::now();
-        let mut replay = Replay::new();
-        let mut count = 0;
-        for frame in frames {
-            count += replay.push(frame).len();
-        }
-        count += replay.finish().len();
-        assert!(count > 0);
-        start.elapsed()
-    };
-    let (small, large) = (megabytes(2), megabytes(10));
-    eprintln!("2 MB {small:?}, 10 MB {large:?}");
-    // Five times as much; generous for a busy machine.
-    assert!(large < small * 15 + Duration::from_millis(200));
 }
 
 #[derive(Debug, Clone)]

@@ -405,7 +405,7 @@ async fn a_frame_costs_little_on_the_thread_it_comes_on() {
     }
     let each = start.elapsed() / count;
     // Also without optimization, on a busy machine.
-    assert!(each < Duration::from_micros(200), "{each:?}");
+    assert!(each < Duration::from_millis(5), "{each:?}");
     eprintln!("{each:?} for a frame");
 }
 
