@@ -14,6 +14,10 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 
 use crate::agents::Profile;
 
+mod extension;
+
+pub use extension::ExtensionSettings;
+
 /// What the configuration file may say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
