@@ -1,2 +1,5 @@
-#![allow(missing_docs)]
-fn main() {}
+//! The extension against a running daemon.
+
+mod component;
+mod running;
+mod trouble;
