@@ -1,10 +1,13 @@
-//! The daemon, over JSON-RPC on its port of this machine. Parameters and answers are plain JSON here,
-//! because each type would bring its own parser to download; tests hold them against the protocol's types.
+//! The daemon, over JSON-RPC on its port of this machine.
 
 use serde_json::{Value, json};
 use spectask_protocol::{ExtensionEvent, Method, PROTOCOL_VERSION, method::ZedEvent};
 
-use crate::{editor::Editor, program::Endpoint};
+use crate::{
+    editor::Editor,
+    json::{remove, text},
+    program::Endpoint,
+};
 
 /// A daemon that answers.
 pub(crate) struct Daemon<'a> {
@@ -14,48 +17,44 @@ pub(crate) struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    /// The daemon that the program told of.
-    ///
-    /// # Errors
-    /// While none answers; a text for a person.
-    pub(crate) fn of(editor: &'a dyn Editor, endpoint: &'a Endpoint) -> Result<Self, String> {
-        let (url, token) = (&*endpoint.url, &*endpoint.token);
+    /// The daemon that the program told of; none while none answers.
+    pub(crate) fn of(editor: &'a dyn Editor, endpoint: &'a Endpoint) -> Option<Self> {
+        let (url, token) = (endpoint.url.as_deref()?, endpoint.token.as_deref()?);
         // The token is for this machine, whatever a program says.
-        let port = url.strip_prefix("http://127.0.0.1:").unwrap_or_default();
-        if port.parse::<u16>().is_err() || token.is_empty() {
-            let problem = match &*endpoint.problem {
-                "" => "the program told no address",
-                problem => problem,
-            };
-            return Err(unreachable(problem));
-        }
-        Ok(Self { editor, url, token })
+        let port = url.strip_prefix("http://127.0.0.1:")?;
+        port.parse::<u16>().ok()?;
+        Some(Self { editor, url, token })
     }
 
-    /// Calls a method of the protocol.
+    /// Calls a method of the protocol by one POST. Parameters and result are plain JSON and not the
+    /// protocol's types, whose code would take a third of the component; tests hold that they fit.
     ///
     /// # Errors
-    /// As the daemon failed; a text for a person.
-    pub(crate) fn call<M: Method>(&self, _method: M, params: &Value) -> Result<Value, String> {
+    /// What a person should know and do.
+    pub(crate) fn call<M: Method>(&self, _method: M, params: Value) -> Result<Value, String> {
         self.post(M::NAME, params)
     }
 
-    fn post(&self, method: &str, params: &Value) -> Result<Value, String> {
+    fn post(&self, method: &str, params: Value) -> Result<Value, String> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let url = [self.url, "/rpc"].concat();
-        let answer = self
-            .editor
-            .post(&url, self.token, request.to_string().into_bytes())
-            .map_err(|error| unreachable(&error))?;
-        let answer: Option<Value> = str::from_utf8(&answer)
-            .ok()
-            .and_then(|text| serde_json::from_str(text).ok());
-        let mut answer = answer.unwrap_or_default();
-        if let Some(error) = answer.get("error") {
-            return Err(failure(error));
+        let url = format!("{}/rpc", self.url);
+        let request = request.to_string().into_bytes();
+        let body = self.editor.post(&url, self.token, request);
+        let body = body.map_err(|error| {
+            format!("SpecTask's daemon does not answer: {error}. `spectask doctor` in a terminal tells more.")
+        })?;
+        let mut answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(result) = remove(&mut answer, "result") {
+            return Ok(result);
         }
-        let result = answer.get_mut("result").map(Value::take);
-        result.ok_or_else(|| unreachable("what answers speaks no JSON-RPC"))
+        let mut error = remove(&mut answer, "error").unwrap_or_default();
+        let mut data = remove(&mut error, "data").unwrap_or_default();
+        let message = text(&mut data, "message").or_else(|| text(&mut error, "message"));
+        let message = message.unwrap_or_else(|| format!("{method}: the answer is no JSON-RPC"));
+        Err(match text(&mut data, "hint") {
+            Some(hint) => format!("{message} ({hint})"),
+            None => message,
+        })
     }
 
     /// Tells what happened here, and before it once that the extension is there. Nothing depends on it.
@@ -67,7 +66,7 @@ impl<'a> Daemon<'a> {
                 "protocol": PROTOCOL_VERSION,
                 "name": name,
             });
-            self.call(ZedEvent, &params).is_ok()
+            self.call(ZedEvent, params).is_ok()
         };
         *announced = *announced || told(ExtensionEvent::Started, None);
         if *announced {
@@ -76,41 +75,22 @@ impl<'a> Daemon<'a> {
     }
 }
 
-fn unreachable(problem: &str) -> String {
-    [
-        "SpecTask's daemon does not answer: ",
-        problem,
-        ". `spectask doctor` in a terminal tells more.",
-    ]
-    .concat()
-}
-
-/// A JSON-RPC error; the daemon's say in their data what to do.
-fn failure(error: &Value) -> String {
-    let data = &error["data"];
-    let message = data["message"].as_str().or(error["message"].as_str());
-    let message = message.unwrap_or("the daemon failed and does not say why");
-    match data["hint"].as_str() {
-        Some(hint) => [message, " (", hint, ")"].concat(),
-        None => message.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use spectask_protocol::{Failure, FailureKind, ZedEventParams, method::CommandListAll};
 
     use super::*;
-    use crate::testing::{Fake, endpoint, read};
+    use crate::testing::{Fake, endpoint};
 
     #[test]
     fn a_call_is_one_post_with_the_token() {
-        let list = json!({ "commands": [{ "name": "spec", "description": "d" }] });
-        let fake = Fake::answering(&endpoint())
-            .posts([Ok(json!({ "jsonrpc": "2.0", "id": 1, "result": list }))]);
-        let endpoint = read(&endpoint());
-        let daemon = Daemon::of(&fake, &endpoint).ok().unwrap();
-        assert_eq!(daemon.call(CommandListAll, &json!({})).unwrap(), list);
+        let fake = Fake::answering(&endpoint()).posts([Ok(json!({
+            "jsonrpc": "2.0", "id": 1, "result": { "commands": [] },
+        }))]);
+        let endpoint = Endpoint::from(endpoint());
+        let daemon = Daemon::of(&fake, &endpoint).unwrap();
+        let list = daemon.call(CommandListAll, json!({})).unwrap();
+        assert_eq!(list, json!({ "commands": [] }));
         let posted = fake.posted();
         assert_eq!(posted[0].0, "http://127.0.0.1:7000/rpc");
         assert_eq!(posted[0].1, "secret");
@@ -121,49 +101,58 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_with_their_hint() {
-        let failure = Failure::new(FailureKind::Conflict, "it changed").hint("look again");
-        let answers = [
-            Ok(json!({ "error": { "code": -32004, "message": "m", "data": failure } })),
-            Ok(json!({ "error": { "code": -32601, "message": "Method not found" } })),
-            Ok(json!({ "error": null })),
-            Err("error sending request".to_owned()),
-            Ok(json!("nonsense")),
-            Ok(json!([1])),
-        ];
-        let fake = Fake::answering(&endpoint()).posts(answers);
-        let endpoint = read(&endpoint());
-        let daemon = Daemon::of(&fake, &endpoint).ok().unwrap();
-        let call = || daemon.call(CommandListAll, &json!({})).unwrap_err();
-        assert_eq!(call(), "it changed (look again)");
-        assert_eq!(call(), "Method not found");
-        assert_eq!(call(), "the daemon failed and does not say why");
-        assert_eq!(
-            call(),
-            "SpecTask's daemon does not answer: error sending request. `spectask doctor` in a terminal tells more."
-        );
-        for _ in 0..2 {
-            assert!(call().contains("speaks no JSON-RPC"));
+    fn what_is_told_fits_the_protocol() {
+        let fake = Fake::answering(&endpoint()).posts([
+            Err("not yet".to_owned()),
+            Ok(json!({ "result": {} })),
+            Ok(json!({ "result": {} })),
+            Ok(json!({ "result": {} })),
+        ]);
+        let endpoint = Endpoint::from(endpoint());
+        let daemon = Daemon::of(&fake, &endpoint).unwrap();
+        let mut announced = false;
+        for name in ["lost", "first", "second"] {
+            daemon.tell(&mut announced, ExtensionEvent::SlashCommand, name);
         }
-    }
-
-    #[test]
-    fn events_have_the_protocols_types() {
-        let good = || Ok(json!({ "result": {} }));
-        let fake = Fake::answering(&endpoint()).posts([good(), good()]);
-        let endpoint = read(&endpoint());
-        let daemon = Daemon::of(&fake, &endpoint).ok().unwrap();
-        daemon.tell(&mut false, ExtensionEvent::SlashCommand, "spec");
         let told: Vec<ZedEventParams> = fake
             .posted()
             .into_iter()
-            .map(|(_, _, body)| serde_json::from_value(body["params"].clone()).unwrap())
+            .map(|(_, _, mut body)| serde_json::from_value(body["params"].take()).unwrap())
             .collect();
-        assert_eq!(told[0].event, ExtensionEvent::Started);
-        assert_eq!(told[0].name, None);
-        assert_eq!(told[1].event, ExtensionEvent::SlashCommand);
-        assert_eq!(told[1].name.as_deref(), Some("spec"));
-        assert_eq!(told[1].protocol, PROTOCOL_VERSION);
+        let names = told
+            .iter()
+            .map(|told| (told.event.as_str(), told.name.as_deref()));
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            [
+                ("extension.started", None),
+                ("extension.started", None),
+                ("slashCommand", Some("first")),
+                ("slashCommand", Some("second")),
+            ]
+        );
+        assert!(told.iter().all(|told| told.protocol == PROTOCOL_VERSION));
+    }
+
+    #[test]
+    fn failures_are_told_with_what_to_do() {
+        let failure = Failure::new(FailureKind::Conflict, "look again").hint("there");
+        let answers = [
+            Ok(json!({ "error": { "code": -32004, "message": "m", "data": failure } })),
+            Ok(json!({ "error": { "code": -32601, "message": "Method not found" } })),
+            Err("error sending request".to_owned()),
+            Ok(json!("nonsense")),
+            Ok(json!({ "error": null })),
+        ];
+        let fake = Fake::answering(&endpoint()).posts(answers);
+        let endpoint = Endpoint::from(endpoint());
+        let daemon = Daemon::of(&fake, &endpoint).unwrap();
+        let call = || daemon.call(CommandListAll, json!({})).unwrap_err();
+        assert_eq!(call(), "look again (there)");
+        assert_eq!(call(), "Method not found");
+        assert!(call().starts_with("SpecTask's daemon does not answer: error sending request."));
+        assert_eq!(call(), "command.list: the answer is no JSON-RPC");
+        assert_eq!(call(), "command.list: the answer is no JSON-RPC");
     }
 
     #[test]
@@ -178,12 +167,12 @@ mod tests {
             Some("http://127.0.0.1:80/x"),
             Some("http://127.0.0.1:99999"),
         ] {
-            let mut other = endpoint();
+            let mut other = Endpoint::from(endpoint());
             other.url = url.map(str::to_owned);
-            assert!(Daemon::of(&fake, &read(&other)).is_err(), "{url:?}");
+            assert!(Daemon::of(&fake, &other).is_none(), "{url:?}");
         }
-        let mut other = endpoint();
+        let mut other = Endpoint::from(endpoint());
         other.token = None;
-        assert!(Daemon::of(&fake, &read(&other)).is_err());
+        assert!(Daemon::of(&fake, &other).is_none());
     }
 }

@@ -7,6 +7,7 @@
 
 mod daemon;
 mod editor;
+mod json;
 mod program;
 mod server;
 mod settings;

@@ -5,8 +5,51 @@ use spectask_protocol::PROTOCOL_VERSION;
 
 use crate::{
     editor::{Editor, Ended},
+    json::text,
     settings::Settings,
 };
+
+/// What the program tells: the protocol's `ZedEndpoint`, read as far as it is needed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// Its own absolute path.
+    pub(crate) program: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The protocol version that it speaks.
+    pub(crate) protocol: u64,
+    /// Where the daemon answers.
+    pub(crate) url: Option<String>,
+    /// What lets this user's programs in there.
+    pub(crate) token: Option<String>,
+    /// Why there is no address.
+    pub(crate) problem: Option<String>,
+    /// How to set the context server up, Markdown.
+    pub(crate) instructions: String,
+    /// JSON schema of the settings; empty when it tells none.
+    pub(crate) settings_schema: String,
+    /// The default settings, JSON with comments; empty when it tells none.
+    pub(crate) default_settings: String,
+}
+
+impl Endpoint {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut value: Value = serde_json::from_slice(bytes).ok()?;
+        let protocol = value.get("protocol")?.as_u64()?;
+        let mut field = |name: &str| text(&mut value, name);
+        Some(Self {
+            program: field("program")?,
+            version: field("version")?,
+            protocol,
+            url: field("url"),
+            token: field("token"),
+            problem: field("problem"),
+            instructions: field("instructions").unwrap_or_default(),
+            settings_schema: field("settings_schema").unwrap_or_default(),
+            default_settings: field("default_settings").unwrap_or_default(),
+        })
+    }
+}
 
 /// What the program is asked, word for word as the manifest allows it.
 pub(crate) const ASK: [&str; 3] = ["zed", "endpoint", "--json"];
@@ -15,22 +58,8 @@ pub(crate) const ASK: [&str; 3] = ["zed", "endpoint", "--json"];
 pub(crate) const INSTALL: &str = "\
 Install it with `cargo install --path daemon --locked` in a clone of https://github.com/spectask/spectask, \
 so that `spectask` is on the PATH that Zed has; or name it: \
-`\"context_servers\": { \"mcp-server-spectask\": { \"enabled\": true, \"settings\": { \"binary\": \"/path/to/spectask\" } } }` \
+`\"context_servers\": { \"mcp-server-spectask\": { \"enabled\": true, \"settings\": { \"path\": \"/path/to/spectask\" } } }` \
 in Zed's settings. Then `spectask zed doctor` in a terminal checks the rest.";
-
-/// What the program told; `spectask_protocol::ZedEndpoint` describes it. What it left out is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    pub(crate) program: String,
-    pub(crate) version: String,
-    pub(crate) protocol: u64,
-    pub(crate) url: String,
-    pub(crate) token: String,
-    pub(crate) problem: String,
-    pub(crate) instructions: String,
-    pub(crate) settings_schema: String,
-    pub(crate) default_settings: String,
-}
 
 /// Finds the program and asks it. The daemon runs afterwards, or the answer says why not.
 ///
@@ -42,9 +71,9 @@ pub(crate) fn ask(editor: &dyn Editor, settings: &Settings) -> Result<Endpoint, 
     } else {
         "spectask"
     };
-    let program = settings.binary.as_deref().unwrap_or(on_path);
+    let program = settings.path.as_deref().unwrap_or(on_path);
     let ended = editor.run(program, &ASK, &settings.env);
-    let ended = ended.map_err(|error| match &settings.binary {
+    let ended = ended.map_err(|error| match &settings.path {
         Some(path) => format!(
             "SpecTask's program {path:?}, which Zed's settings name, cannot be run: {error}. {INSTALL}"
         ),
@@ -55,7 +84,7 @@ pub(crate) fn ask(editor: &dyn Editor, settings: &Settings) -> Result<Endpoint, 
 
 fn read(program: &str, ended: &Ended) -> Result<Endpoint, String> {
     let mine = env!("CARGO_PKG_VERSION");
-    let Some(endpoint) = parse(&ended.stdout) else {
+    let Some(endpoint) = Endpoint::parse(&ended.stdout) else {
         // Not all of what a strange program says belongs into a message.
         let said = String::from_utf8_lossy(&ended.stderr);
         let said = said.lines().find(|line| !line.trim().is_empty());
@@ -91,26 +120,6 @@ fn read(program: &str, ended: &Ended) -> Result<Endpoint, String> {
     Ok(endpoint)
 }
 
-pub(crate) fn parse(stdout: &[u8]) -> Option<Endpoint> {
-    let mut value: Value = serde_json::from_str(str::from_utf8(stdout).ok()?).ok()?;
-    let protocol = value["protocol"].as_u64()?;
-    let mut text = |name: &str| match value.get_mut(name).map(Value::take) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    };
-    Some(Endpoint {
-        program: text("program"),
-        version: text("version"),
-        protocol,
-        url: text("url"),
-        token: text("token"),
-        problem: text("problem"),
-        instructions: text("instructions"),
-        settings_schema: text("settings_schema"),
-        default_settings: text("default_settings"),
-    })
-}
-
 /// Whether Zed will not look for it in the extension's own folder. The component runs on no system that
 /// has paths like those of Windows, so the standard library does not know them here.
 fn is_absolute(path: &str) -> bool {
@@ -137,13 +146,12 @@ pub(crate) fn differs(endpoint: &Endpoint) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::read as told;
     use crate::testing::{Fake, endpoint};
 
     #[test]
     fn the_program_is_the_setting_or_on_path() {
         let set = Settings {
-            binary: Some("/opt/spectask".into()),
+            path: Some("/opt/spectask".into()),
             env: vec![("SPECTASK_DATA_DIR".into(), "/d".into())],
         };
         for (settings, windows, program) in [
@@ -153,7 +161,7 @@ mod tests {
             (set, true, "/opt/spectask"),
         ] {
             let fake = Fake::answering(&endpoint()).windows(windows);
-            assert_eq!(ask(&fake, &settings).unwrap(), told(&endpoint()));
+            assert_eq!(ask(&fake, &settings).unwrap(), Endpoint::from(endpoint()));
             let ran = fake.ran();
             assert_eq!(ran.len(), 1);
             assert_eq!(ran[0].0, program);
@@ -170,9 +178,9 @@ mod tests {
             error.starts_with("SpecTask's program `spectask` cannot be run: No such file."),
             "{error}"
         );
-        assert!(error.contains("cargo install") && error.contains("\"binary\""));
+        assert!(error.contains("cargo install") && error.contains("\"path\""));
         let settings = Settings {
-            binary: Some("/gone/spectask".into()),
+            path: Some("/gone/spectask".into()),
             env: Vec::new(),
         };
         let error = ask(&fake, &settings).unwrap_err();
@@ -216,33 +224,16 @@ mod tests {
     fn another_protocol_is_refused_and_another_version_is_not() {
         let mut other = endpoint();
         other.version = "9.8.7".into();
-        let fits = read("x", &Fake::said(&other)).unwrap();
-        assert!(differs(&fits).unwrap().contains("9.8.7"));
-        assert_eq!(differs(&told(&endpoint())), None);
+        let read_other = read("x", &Fake::said(&other)).unwrap();
+        assert_eq!(read_other, Endpoint::from(other.clone()));
+        assert!(differs(&read_other).unwrap().contains("9.8.7"));
+        assert_eq!(differs(&Endpoint::from(endpoint())), None);
         other.protocol = PROTOCOL_VERSION + 1;
         let error = read("x", &Fake::said(&other)).unwrap_err();
         assert!(error.ends_with("update the extension, in `zed: extensions`"));
         other.protocol = PROTOCOL_VERSION - 1;
         let error = read("x", &Fake::said(&other)).unwrap_err();
         assert!(error.ends_with("update `spectask`"), "{error}");
-    }
-
-    #[test]
-    fn what_is_told_is_the_protocols_type() {
-        let endpoint = endpoint();
-        let told = told(&endpoint);
-        assert_eq!(told.program, endpoint.program);
-        assert_eq!(told.version, endpoint.version);
-        assert_eq!(told.protocol, u64::from(endpoint.protocol));
-        assert_eq!(Some(told.url), endpoint.url);
-        assert_eq!(Some(told.token), endpoint.token);
-        assert_eq!(told.problem, "");
-        assert_eq!(told.instructions, endpoint.instructions);
-        assert_eq!(told.settings_schema, endpoint.settings_schema);
-        assert_eq!(told.default_settings, endpoint.default_settings);
-        let mut down = endpoint;
-        down.problem = Some("asleep".into());
-        assert_eq!(crate::testing::read(&down).problem, "asleep");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) fn command(
     server: &str,
 ) -> Result<Command, String> {
     let endpoint = program::ask(editor, settings)?;
-    if let Ok(daemon) = Daemon::of(editor, &endpoint) {
+    if let Some(daemon) = Daemon::of(editor, &endpoint) {
         daemon.tell(announced, ExtensionEvent::ContextServerRequested, server);
     }
     Ok(Command {
@@ -39,9 +39,8 @@ pub(crate) fn configuration(
 ) -> ContextServerConfiguration {
     match program::ask(editor, settings) {
         Ok(endpoint) => {
-            let note = program::differs(&endpoint);
-            let mut text = endpoint.instructions;
-            if let Some(note) = note {
+            let mut text = endpoint.instructions.clone();
+            if let Some(note) = program::differs(&endpoint) {
                 text = format!("{note}\n\n{text}");
             }
             ContextServerConfiguration {
@@ -63,8 +62,8 @@ pub(crate) fn configuration(
 }
 
 /// Until there is a program that knows better: the one setting that finds it.
-const SCHEMA: &str = r#"{"type":"object","properties":{"binary":{"description":"The `spectask` program, an absolute path","type":["string","null"]}}}"#;
-const DEFAULT: &str = "{\n  // The `spectask` program, an absolute path.\n  \"binary\": null\n}\n";
+const SCHEMA: &str = r#"{"type":"object","properties":{"path":{"description":"The `spectask` program, an absolute path","type":["string","null"]}}}"#;
+const DEFAULT: &str = "{\n  // The `spectask` program, an absolute path.\n  \"path\": null\n}\n";
 
 fn filled(text: String, other: &str) -> String {
     if text.is_empty() {
@@ -83,7 +82,7 @@ mod tests {
 
     fn asked(fake: &Fake, announced: &mut bool) -> Result<Command, String> {
         let settings = Settings {
-            binary: None,
+            path: None,
             env: vec![("A".into(), "1".into())],
         };
         command(fake, &settings, announced, "mcp-server-spectask")

@@ -6,7 +6,7 @@ use spectask_protocol::{
     method::{CommandListAll, CommandRun},
 };
 
-use crate::{daemon::Daemon, editor::Editor, program, settings::Settings};
+use crate::{daemon::Daemon, editor::Editor, json::text, program, settings::Settings};
 
 /// The project that a command was typed in.
 pub(crate) struct Folder {
@@ -32,8 +32,10 @@ pub(crate) fn run(
         return Err(format!("/{name} needs a project: open a folder first"));
     };
     let endpoint = program::ask(editor, settings)?;
-    let daemon = Daemon::of(editor, &endpoint)?;
+    let daemon =
+        Daemon::of(editor, &endpoint).ok_or_else(|| unreachable(endpoint.problem.as_deref()))?;
     daemon.tell(announced, ExtensionEvent::SlashCommand, name);
+    // By inserting, as in the settings.
     let mut environment = Map::new();
     for (name, value) in folder.environment {
         if !name.starts_with("SPECTASK_") {
@@ -45,8 +47,8 @@ pub(crate) fn run(
         "cwd": folder.path,
         "environment": environment,
     });
-    let answer = daemon.call(CommandRun, &params)?;
-    Ok(answer["text"].as_str().unwrap_or_default().to_owned())
+    let mut answer = daemon.call(CommandRun, params)?;
+    text(&mut answer, "text").ok_or_else(|| format!("/{name} has no answer"))
 }
 
 /// What may follow a command: words of which its hint lets one choose, and the commands that can be
@@ -61,18 +63,18 @@ pub(crate) fn complete(
     args: &[String],
 ) -> Result<Vec<String>, String> {
     let endpoint = program::ask(editor, settings)?;
-    let list = Daemon::of(editor, &endpoint)?.call(CommandListAll, &json!({}))?;
-    let commands = list["commands"].as_array().map(Vec::as_slice);
-    let commands = commands.unwrap_or_default().iter();
-    let mut commands = commands.filter_map(|command| {
-        let hint = command["hint"].as_str().unwrap_or_default();
-        Some((command["name"].as_str()?, hint))
-    });
+    let daemon =
+        Daemon::of(editor, &endpoint).ok_or_else(|| unreachable(endpoint.problem.as_deref()))?;
+    let list = daemon.call(CommandListAll, json!({}))?;
+    let commands = list["commands"].as_array().map_or(&[][..], Vec::as_slice);
     let words: Vec<String> = if name == "spec-help" {
-        commands.map(|(name, _)| name.to_owned()).collect()
+        let names = commands
+            .iter()
+            .filter_map(|command| command["name"].as_str());
+        names.map(str::to_owned).collect()
     } else {
-        let command = commands.find(|(other, _)| *other == name);
-        choices(command.map_or("", |(_, hint)| hint))
+        let command = commands.iter().find(|command| command["name"] == *name);
+        choices(command.map_or("", |command| command["hint"].as_str().unwrap_or_default()))
     };
     let begun = args.last().map_or("", String::as_str);
     Ok(words
@@ -94,12 +96,19 @@ fn choices(hint: &str) -> Vec<String> {
         .collect()
 }
 
+fn unreachable(problem: Option<&str>) -> String {
+    format!(
+        "SpecTask's daemon does not answer: {}. `spectask doctor` in a terminal tells more.",
+        problem.unwrap_or("the program told no address")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use spectask_protocol::{CommandParams, Failure, FailureKind};
+    use spectask_protocol::{CommandAnswer, CommandList, CommandParams, Failure, FailureKind};
 
-    use super::{complete as complete_of, *};
+    use super::{complete as complete_words, *};
     use crate::testing::{Fake, endpoint};
 
     fn typed(fake: &Fake, name: &str, args: &[&str]) -> Result<String, String> {
@@ -125,15 +134,14 @@ mod tests {
     fn a_command_is_run_by_the_daemon() {
         let fake = Fake::answering(&endpoint()).posts([
             Ok(json!({ "result": {} })),
-            Ok(json!({ "result": { "text": "**planned**" } })),
+            Ok(json!({ "result": CommandAnswer { text: "**planned**".into() } })),
         ]);
         let answer = typed(&fake, "spec", &["Add", "search"]).unwrap();
         assert_eq!(answer, "**planned**");
         let posted = fake.posted();
         assert_eq!(posted[0].2["params"]["event"], "slashCommand");
         assert_eq!(posted[0].2["params"]["name"], "spec");
-        let params: CommandParams = serde_json::from_value(posted[1].2["params"].clone()).unwrap();
-        assert_eq!(params.line, "/spec Add search");
+        let _: CommandParams = serde_json::from_value(posted[1].2["params"].clone()).unwrap();
         assert_eq!(
             posted[1].2["params"],
             json!({ "line": "/spec Add search", "cwd": "/project", "environment": { "PATH": "/bin" } })
@@ -186,14 +194,16 @@ mod tests {
 
     #[test]
     fn completion_asks_the_daemon() {
-        let list = json!({ "result": { "commands": [
+        let list = json!({ "commands": [
             { "name": "spec", "description": "d", "hint": "what you want" },
             { "name": "spec-review", "description": "d", "hint": "[SpecTask] [requirements|design]" },
-        ] } });
+        ] });
+        let _: CommandList = serde_json::from_value(list.clone()).unwrap();
+        let list = json!({ "result": list });
         let complete = |name: &str, args: &[&str]| {
             let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
             let fake = Fake::answering(&endpoint()).posts([Ok(list.clone())]);
-            complete_of(&fake, &Settings::default(), name, &args).unwrap()
+            complete_words(&fake, &Settings::default(), name, &args).unwrap()
         };
         assert_eq!(complete("spec-help", &[]), ["spec", "spec-review"]);
         assert_eq!(complete("spec-help", &["spec-"]), ["spec-review"]);

@@ -15,7 +15,7 @@ use super::Config;
 #[serde(deny_unknown_fields, default)]
 pub struct ExtensionSettings {
     /// The `spectask` program, an absolute path; null takes the one on PATH.
-    pub binary: Option<String>,
+    pub path: Option<String>,
     /// Variables for the program, such as `SPECTASK_DATA_DIR` for a daemon of another data folder.
     pub env: BTreeMap<String, String>,
 }
@@ -93,7 +93,7 @@ mod tests {
         insta::assert_snapshot!(template, @r#"
         {
           // The `spectask` program, an absolute path; null takes the one on PATH.
-          "binary": null,
+          "path": null,
           // Variables for the program, such as `SPECTASK_DATA_DIR` for a daemon of another data folder.
           "env": {}
         }

@@ -130,11 +130,11 @@ fn the_configuration_is_the_daemons_word() {
     }
     let schema: Value = serde_json::from_str(&shown.schema).unwrap();
     assert_eq!(
-        schema["properties"]["binary"]["type"],
+        schema["properties"]["path"]["type"],
         json!(["string", "null"])
     );
     assert!(
-        shown.defaults.contains("\"binary\": null"),
+        shown.defaults.contains("\"path\": null"),
         "{}",
         shown.defaults
     );
@@ -149,7 +149,7 @@ fn settings_name_the_program_and_its_variables() {
     let other = env.folder().join("other-data");
     let mut editor = Editor::start(env);
     editor.set(json!({
-        "binary": spectask_bin(),
+        "path": spectask_bin(),
         "env": { "SPECTASK_DATA_DIR": other },
     }));
     let answer = editor.command().unwrap();

@@ -26,7 +26,7 @@ fn a_missing_program_is_told_with_how_to_get_it() {
     );
     let shown = editor.configuration();
     assert_eq!(shown.instructions, error);
-    assert!(shown.schema.contains("binary") && shown.defaults.contains("binary"));
+    assert!(shown.schema.contains("path") && shown.defaults.contains("path"));
     assert!(
         editor
             .slash("spec-help", &[])
@@ -34,18 +34,18 @@ fn a_missing_program_is_told_with_how_to_get_it() {
             .contains("cargo install")
     );
 
-    editor.set(json!({ "binary": "/nowhere/spectask" }));
+    editor.set(json!({ "path": "/nowhere/spectask" }));
     let error = editor.command().unwrap_err();
     assert!(
         error.contains("\"/nowhere/spectask\", which Zed's settings name"),
         "{error}"
     );
-    editor.set(json!({ "binary": 7 }));
+    editor.set(json!({ "path": 7 }));
     assert!(
         editor
             .command()
             .unwrap_err()
-            .ends_with("`binary` is no text")
+            .ends_with("`path` is no text")
     );
     editor.configuration();
 }

@@ -140,7 +140,7 @@ fn alone(mut cargo: DocumentMut, protocol: &DocumentMut) -> DocumentMut {
         }
     }
     let mut release = Table::new();
-    release.insert("opt-level", value("s"));
+    release.insert("opt-level", value("z"));
     release.insert("lto", value(true));
     release.insert("codegen-units", value(1));
     release.insert("strip", value(true));
