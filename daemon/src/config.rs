@@ -47,6 +47,8 @@ pub struct Config {
     pub http: Http,
     /// What the daemon does about Zed by itself.
     pub zed: Zed,
+    /// What is recorded in git.
+    pub history: History,
     /// Agents, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<AgentName, Profile>,
@@ -65,8 +67,24 @@ impl Default for Config {
             log: "info".into(),
             http: Http::default(),
             zed: Zed::default(),
+            history: History::default(),
             agents: BTreeMap::new(),
         }
+    }
+}
+
+/// What is recorded in git. The daemon reads it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Whether sessions are recorded on refs under `refs/spectask/` of the repository they work in.
+    /// `SPECTASK_HISTORY_RECORD`
+    pub record: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { record: true }
     }
 }
 
@@ -203,6 +221,11 @@ impl Config {
         })?;
         overlay("ZED_WATCH", &mut |value| {
             config.zed.watch = value.parse().map_err(|_| "is neither true nor false")?;
+            Ok(())
+        })?;
+        overlay("HISTORY_RECORD", &mut |value| {
+            let record = value.parse().map_err(|_| "is neither true nor false")?;
+            config.history.record = record;
             Ok(())
         })?;
         overlay("LOG", &mut |value| {
@@ -366,9 +389,9 @@ mod tests {
         .unwrap();
         let check = |prefix: &str, properties: &serde_json::Value| {
             let fields = properties.as_object().unwrap().iter();
-            for (field, about) in
-                fields.filter(|(field, _)| !["agents", "http", "zed"].contains(&field.as_str()))
-            {
+            for (field, about) in fields.filter(|(field, _)| {
+                !["agents", "history", "http", "zed"].contains(&field.as_str())
+            }) {
                 let variable = format!("{prefix}{}", field.to_uppercase());
                 assert!(asked.borrow().contains(&variable), "{variable}");
                 let told = about["description"].as_str().unwrap();
@@ -378,6 +401,8 @@ mod tests {
         check("SPECTASK_", &schema["properties"]);
         check("SPECTASK_HTTP_", &schema["$defs"]["Http"]["properties"]);
         check("SPECTASK_ZED_", &schema["$defs"]["Zed"]["properties"]);
+        let history = &schema["$defs"]["History"]["properties"];
+        check("SPECTASK_HISTORY_", history);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     acp::Acp,
     config::{Config, ConfigError},
-    history,
-    mcp,
+    history, mcp,
     paths::Paths,
+    recorder::{self, Recorder},
     rpc::{Mounts, ServeError, Server},
     scheduler::{self, Context},
     store::{Store, StoreError},
@@ -120,6 +120,8 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         tokio::spawn(zed::watch(store.clone(), redactor, places, Pace::default()))
     });
     tokio::spawn(history::index(store.clone()));
+    let history_stop = CancellationToken::new();
+    let history = start_recorder(&ctx, &history_stop);
     tokio::spawn(stop_on_signal(stop.clone()));
     server.run().await;
     ctx.drain();
@@ -135,9 +137,36 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
     scheduler::reap_strays(&ctx).await;
     // What agents said last; a stream that cannot be written must not hold the daemon.
     drop(tokio::time::timeout(GRACE, ctx.live.flush()).await);
+    // What is not recorded by then is when the daemon starts again.
+    history_stop.cancel();
+    if let Some(history) = history {
+        drop(tokio::time::timeout(GRACE, history).await);
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(lock)
+}
+
+/// Starts what records history in git, unless the person wants none.
+fn start_recorder(
+    ctx: &Arc<Context>,
+    stop: &CancellationToken,
+) -> Option<tokio::task::JoinHandle<()>> {
+    if ctx.config().is_ok_and(|config| !config.history.record) {
+        return None;
+    }
+    let redactor = ctx.redactor(&std::env::vars().collect());
+    match Recorder::new(ctx.store.clone(), redactor, ctx.history.clone()) {
+        Ok(recorder) => Some(tokio::spawn(recorder::run(
+            recorder,
+            ctx.store.clone(),
+            stop.clone(),
+        ))),
+        Err(error) => {
+            tracing::error!(%error, "history is not recorded");
+            None
+        }
+    }
 }
 
 fn lock(paths: &Paths) -> Result<File, DaemonError> {

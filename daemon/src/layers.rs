@@ -39,6 +39,7 @@ const NARROW: &[(&str, &[&str])] = &[
 const WIDER: &[(&str, &str)] = &[
     // Merging and pushing happen in the process that the person started.
     ("cli/finish.rs", "repo"),
+    ("cli/history/remote.rs", "repo"),
     // Shows the change of a file as everything else that is compared.
     ("cli/zed/setup.rs", "repo"),
     // What Zed shows for the extension is the daemon's word, also while no daemon runs.

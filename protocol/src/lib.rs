@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod event;
 mod finding;
+mod history;
 mod id;
 pub mod method;
 mod model;
@@ -18,6 +19,7 @@ pub use client::{Client, DynTransport, Transport};
 pub use error::{Failure, FailureKind};
 pub use event::{Event, EventKind};
 pub use finding::{DocumentKind, Finding, Severity, Span};
+pub use history::*;
 pub use id::{
     AgentName, IdError, MessageId, PermissionId, ProjectId, SessionRef, SpecTaskId, TaskRef,
     WorkSessionId,

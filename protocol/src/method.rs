@@ -8,7 +8,7 @@ use serde_json::{Value, json};
     clippy::wildcard_imports,
     reason = "the table names nearly all of them"
 )]
-use crate::{model::*, request::*};
+use crate::{history::*, model::*, request::*};
 
 /// The version of this protocol. Client and daemon compare it in `daemon.hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -135,8 +135,22 @@ methods! {
     CoordinationListAll = "coordination.list", Anyone, MessageListParams => MessageList;
     /// Records a decision.
     DecisionRecord = "decision.record", Anyone, DecideParams => Empty;
-    /// Searches transcripts.
+    /// Searches what was said and done, in an index that follows the transcripts.
     HistorySearch = "history.search", Anyone, SearchParams => SearchResult;
+    /// Lays out recorded history as folders, on a branch or in a folder.
+    HistoryLayOut = "history.layOut", Person, LayOutParams => LaidOut;
+    /// Lists turns, newest first.
+    HistoryLogOf = "history.log", Anyone, HistoryLogParams => HistoryLog;
+    /// Reads what was recorded of a session, from the store or from its ref.
+    HistoryShow = "history.show", Anyone, HistoryShowParams => RecordedPart;
+    /// Tells what lines of a file came of: commit, turn, task, requirement, prompt.
+    HistoryBlame = "history.blame", Anyone, BlameParams => BlameView;
+    /// Tells what became of requirements: tasks, turns, commits, verify results, and what is missing.
+    HistoryTrace = "history.trace", Anyone, TraceParams => TraceView;
+    /// Takes the recorded history of a SpecTask over from refs, to be read.
+    HistoryImport = "history.import", Person, ImportParams => Imported;
+    /// Exports the history of a SpecTask: a package, notes, records.
+    HistoryExport = "history.export", Person, ExportParams => Exported;
     /// Lists agent threads, those in editors and those of planned sessions.
     ThreadListAll = "thread.list", Anyone, ThreadListParams => ThreadList;
     /// Shows a thread.
@@ -173,6 +187,8 @@ methods! {
     PromptListAll = "prompt.list", Anyone, Empty => PromptList;
     /// Shows, pins or revokes trust in a repository's commands.
     ProjectTrust = "project.trust", Person, TrustParams => TrustView;
+    /// Tells, names or takes back the one remote that recorded history of a repository may go to.
+    HistoryRemoteNamed = "history.remote", Person, HistoryRemoteParams => HistoryRemoteView;
     /// Reads or sets the configuration.
     ConfigGet = "config.get", Person, ConfigParams => ConfigView;
     /// Lists events after a number; at most 1,000.

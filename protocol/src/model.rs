@@ -447,6 +447,25 @@ pub struct TrustView {
     pub trusted: bool,
 }
 
+/// The remote that recorded history of a repository may go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteView {
+    /// The repository.
+    pub project: String,
+    /// The remote; none until a person names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<HistoryRemote>,
+}
+
+/// A remote as it was named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemote {
+    /// Its name.
+    pub name: String,
+    /// The address that it pushed to then, without credentials.
+    pub url: String,
+}
+
 /// What a finished SpecTask's branch holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffView {
@@ -499,6 +518,18 @@ pub struct DaemonView {
     pub session: Option<WorkSessionId>,
     /// Sessions whose agent works now.
     pub active_sessions: u32,
+    /// Repositories whose history waits; empty when it is recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryWait>,
+}
+
+/// A repository whose history cannot be recorded at the moment. It is caught up with later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryWait {
+    /// Its root.
+    pub root: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One check of `spectask doctor`.
@@ -684,4 +715,18 @@ pub struct CommandView {
 pub struct CommandAnswer {
     /// Markdown.
     pub text: String,
+}
+
+/// History that was laid out as folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LaidOut {
+    /// The branch or the folder.
+    pub place: String,
+    /// The commit on the branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Files.
+    pub files: u32,
+    /// Sessions that are in it.
+    pub sessions: u32,
 }

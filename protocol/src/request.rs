@@ -336,6 +336,20 @@ pub struct TrustParams {
     pub revoke: bool,
 }
 
+/// Names the remote that recorded history of a repository may go to; changes nothing without a remote
+/// and without `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRemoteParams {
+    /// A folder in the repository.
+    pub cwd: String,
+    /// The remote from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Whether there shall be none.
+    #[serde(default)]
+    pub none: bool,
+}
+
 /// Reads or sets the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigParams {
@@ -590,4 +604,21 @@ list! {
     CommandList { commands: CommandView }
     /// Results of a login.
     AgentLoginView { agents: AgentTestView }
+}
+
+/// Lays out the recorded history of a SpecTask as folders: `specs/{task}/…`, `sessions/{task}/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayOutParams {
+    /// The SpecTask.
+    pub task: TaskRef,
+    /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
+    /// without a folder: `history/{task}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The folder that gets them, absolute; it must be empty or not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Whether the machine-readable records and frames go with them.
+    #[serde(default)]
+    pub records: bool,
 }

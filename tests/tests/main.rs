@@ -14,6 +14,8 @@ mod commands;
 mod common;
 #[cfg(unix)]
 mod coordination;
+#[cfg(unix)]
+mod history_remote;
 #[cfg(target_os = "linux")]
 mod http;
 mod job;
@@ -27,6 +29,8 @@ mod mcp;
 #[cfg(unix)]
 mod outlive;
 mod real_agents;
+#[cfg(unix)]
+mod recorder;
 #[cfg(unix)]
 mod sessions_mcp;
 #[cfg(unix)]

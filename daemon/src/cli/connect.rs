@@ -278,6 +278,7 @@ mod tests {
             role: Role::Person,
             session: None,
             active_sessions: 0,
+            history: Vec::new(),
         }
     }
 

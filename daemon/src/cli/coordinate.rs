@@ -3,8 +3,8 @@
 
 use jiff::tz::TimeZone;
 use spectask_protocol::{
-    AttachParams, DecideParams, MessageKind, MessageListParams, MessageView,
-    SessionMethod, SessionParams, SessionStatus, TellParams, WorkSessionView,
+    AttachParams, DecideParams, MessageKind, MessageListParams, MessageView, SessionMethod,
+    SessionParams, SessionStatus, TellParams, WorkSessionView,
     method::{
         CoordinationListAll, CoordinationTell, DecisionRecord, WorkSessionAttach, WorkSessionGet,
         WorkSessionStop,

@@ -19,7 +19,9 @@ use super::{
     error::{CliError, Exit},
     sheet::Tone,
 };
-use crate::repo::{CommitMessage, FinishOutcome, Remote, RepoError, Repository, web_compare_url};
+use crate::repo::{
+    CommitMessage, FinishOutcome, Remote, RepoError, Repository, web_compare_url, without_password,
+};
 
 pub(super) async fn run(ctx: &Context, args: FinishArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
@@ -303,19 +305,8 @@ fn open_with_gh(view: &SpecTaskView, target: &str, url: &str) -> Result<String, 
     }
 }
 
-/// A URL without the credentials that it may carry.
-fn without_password(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let host = rest[..end].rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => url.to_owned(),
-    }
-}
-
-fn refused(error: &RepoError) -> CliError {
+/// What a person reads when git refuses.
+pub(super) fn refused(error: &RepoError) -> CliError {
     let kind = match error {
         RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
             FailureKind::NotFound

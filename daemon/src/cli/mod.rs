@@ -4,7 +4,8 @@
 //! to the daemon through the typed client over its local socket (`connect`), which is started when
 //! none answers (`launch`); `lint` needs none. What comes back is written on a `sheet`, where all
 //! text from agents and documents is made harmless first. Commands that wait follow the SpecTask
-//! live (`watch`). Editors run `acp`. Only `finish` touches the person's repository, on their behalf.
+//! live (`watch`). Editors run `acp`. Only `finish` and
+//! `history push | fetch` touch the person's repository, on their behalf.
 
 #![allow(
     clippy::print_stdout,
@@ -173,6 +174,7 @@ async fn with_daemon(ctx: &Context, command: Command) -> Result<Exit, CliError> 
         Command::Attach(args) => coordinate::attach(ctx, args).await,
         Command::Decide(args) => coordinate::decide(ctx, args).await,
         Command::Search(args) => history::search(ctx, args).await,
+        Command::History(args) => history::run(ctx, args).await,
         Command::Permissions(args) => permissions::run(ctx, args).await,
         Command::Agents(args) => agents::run(ctx, args).await,
         Command::Prompts(args) => setup::prompts(ctx, args).await,

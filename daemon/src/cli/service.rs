@@ -155,6 +155,12 @@ fn status(sheet: &mut Sheet, view: &DaemonView) {
             .cell(Tone::Faint, name, 8)
             .line(Tone::Plain, place);
     }
+    for wait in &view.history {
+        sheet.plain("  ").cell(Tone::Warn, "history", 8).line(
+            Tone::Plain,
+            &format!("waits in {}: {}", wait.root, wait.reason),
+        );
+    }
 }
 
 async fn log(ctx: &Context, lines: usize, follow: bool) -> Result<Exit, CliError> {

@@ -64,6 +64,12 @@ impl Reader {
         }
     }
 
+    /// What was written since the last time; a message may go on.
+    pub(super) fn take(&mut self) -> String {
+        let color = self.sheet.color();
+        std::mem::replace(&mut self.sheet, Sheet::new(color)).into_text()
+    }
+
     /// The text.
     pub(super) fn finish(mut self) -> Sheet {
         self.close();

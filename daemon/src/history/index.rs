@@ -57,7 +57,10 @@ pub async fn index(store: Store) {
 }
 
 /// Indexes every turn that has ended.
-pub(super) async fn catch_up(store: &Store) -> Result<(), StoreError> {
+///
+/// # Errors
+/// When the database fails or is closed.
+pub async fn catch_up(store: &Store) -> Result<(), StoreError> {
     while let Some((session, turn, next)) = store.read(|read| read.search_due())? {
         one(store, session, turn, next).await?;
     }

@@ -1,17 +1,33 @@
 //! What was said and done, found again.
 //!
-//! [`index`] follows the store and keeps the search index; [`search`] asks it and looks every hit up
-//! in the transcript (`said` reads transcripts as people do, `letters` makes the words of the index).
-//! All functions but the follower block; an async caller uses `spawn_blocking`.
+//! [`index`] follows the store and keeps the search index; [`find`] asks it and looks every hit up in
+//! the transcript (`said` reads transcripts as people do, `letters` makes the words of the index).
+//! [`log`] and [`show`] list and read turns, [`blame`] leads from a line to the prompt behind it,
+//! [`trace`] from a requirement to what became of it. [`import`] takes a SpecTask over from its refs
+//! (`recorded` reads those), [`export`] gives it away in other forms. All but the follower and the
+//! import block; an async caller uses `spawn_blocking`.
 
+mod blame;
 mod error;
+mod export;
+mod import;
 mod index;
 mod letters;
+#[cfg(test)]
+mod past_tests;
+mod recorded;
 mod said;
 mod search;
 #[cfg(test)]
 mod search_tests;
+mod trace;
+mod turns;
 
+pub use blame::blame;
 pub use error::HistoryError;
-pub use index::index;
+pub use export::export;
+pub use import::import;
+pub use index::{catch_up, index};
 pub use search::{LIMITS, find, nothing, scan};
+pub use trace::trace;
+pub use turns::{log, show};

@@ -78,7 +78,10 @@ fn words(entry: &TranscriptEntry, ad_hoc: bool) -> Option<(&'static str, String)
     let frame = &entry.frame;
     if entry.direction == "daemon" {
         let text = frame.as_str().or_else(|| frame["note"].as_str());
-        return Some(("daemon", text.map_or_else(|| frame.to_string(), str::to_owned)));
+        return Some((
+            "daemon",
+            text.map_or_else(|| frame.to_string(), str::to_owned),
+        ));
     }
     let said = match frame["method"].as_str()? {
         "session/prompt" => {

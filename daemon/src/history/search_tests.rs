@@ -161,7 +161,9 @@ async fn what_was_said_is_found_newest_first_and_only_when_its_turn_has_ended() 
     let pieces = vec![piece("the tok"), write_of("/w/s/a.rs"), piece("en expires")];
     world.turn(&session, "Write the tokens", pieces, true).await;
     world.turn(&session, "Mend the token", vec![], true).await;
-    world.turn(&session, "Now a TOKEN runs", vec![], false).await;
+    world
+        .turn(&session, "Now a TOKEN runs", vec![], false)
+        .await;
     let name = "1-auth/01-api".to_owned();
     assert_eq!(
         world.found("token").await,
@@ -196,30 +198,51 @@ async fn a_search_can_be_limited() {
         hits.into_iter().map(|hit| hit.2).collect::<Vec<_>>()
     };
     let filter = SearchFilter::default;
-    let file = |path: &str| SearchFilter { file: Some(path.into()), ..filter() };
+    let file = |path: &str| SearchFilter {
+        file: Some(path.into()),
+        ..filter()
+    };
     for path in ["src/100%_a.rs", "100%_a.rs", "b.rs", "elsewhere/b.rs"] {
         assert_eq!(only(file(path)).await, ["token one"], "{path}");
     }
     for path in ["a.rs", "100%", "src/100", "%", ""] {
         assert_eq!(only(file(path)).await, [""; 0], "{path}");
     }
-    let of = |number: &str| SearchFilter { requirement: Some(number.into()), ..filter() };
+    let of = |number: &str| SearchFilter {
+        requirement: Some(number.into()),
+        ..filter()
+    };
     assert_eq!(only(of("2.3")).await, ["token one"]);
     assert_eq!(only(of("2")).await, ["token one"]);
     assert_eq!(only(of("3")).await, [""; 0]);
     assert_eq!(only(of("2.30")).await, [""; 0]);
     assert!(find(&world.store, "token", &of("%"), 9).is_err());
-    let session = SearchFilter { session: Some(b.clone()), ..filter() };
+    let session = SearchFilter {
+        session: Some(b.clone()),
+        ..filter()
+    };
     assert_eq!(only(session).await, ["token two"]);
-    let task = SearchFilter { task: Some(world.task.clone()), ..filter() };
+    let task = SearchFilter {
+        task: Some(world.task.clone()),
+        ..filter()
+    };
     assert_eq!(only(task).await, ["token two", "token one"]);
     let since = world.store.read(|read| read.turns(&b)).unwrap()[0].started_at;
-    let late = SearchFilter { since: Some(since), ..filter() };
+    let late = SearchFilter {
+        since: Some(since),
+        ..filter()
+    };
     assert_eq!(only(late).await, ["token two"]);
-    let early = SearchFilter { until: Some(since), ..filter() };
+    let early = SearchFilter {
+        until: Some(since),
+        ..filter()
+    };
     assert_eq!(only(early).await, ["token one"]);
     let project = world.store.read(|read| read.project_of("/r/.git")).unwrap();
-    let here = SearchFilter { project: project.map(|project| project.id), ..filter() };
+    let here = SearchFilter {
+        project: project.map(|project| project.id),
+        ..filter()
+    };
     assert_eq!(only(here).await.len(), 2);
 }
 
@@ -229,8 +252,26 @@ async fn any_text_is_only_a_text() {
     let session = world.session(false).await;
     let long = "x".repeat(200);
     let hostile = [
-        "\"", "\"\"", "' OR 1=1 --", "NEAR(a b)", "a AND NOT b", "grams : x", "^a", "a*", "{a}",
-        "a\0b", "(", "-", "%_%", "日本語", "語の", "тест", "\u{202e}x", "🦀🦀", "İİ", &long,
+        "\"",
+        "\"\"",
+        "' OR 1=1 --",
+        "NEAR(a b)",
+        "a AND NOT b",
+        "grams : x",
+        "^a",
+        "a*",
+        "{a}",
+        "a\0b",
+        "(",
+        "-",
+        "%_%",
+        "日本語",
+        "語の",
+        "тест",
+        "\u{202e}x",
+        "🦀🦀",
+        "İİ",
+        &long,
     ];
     for text in hostile {
         world.turn(&session, text, vec![], true).await;
@@ -281,7 +322,9 @@ async fn a_kill_anywhere_repeats_and_loses_nothing() {
 async fn a_session_is_forgotten_when_its_transcript_goes() {
     let world = World::new().await;
     let (a, b) = (world.session(false).await, world.session(false).await);
-    world.turn(&a, "a token", vec![write_of("/w/s/a")], true).await;
+    world
+        .turn(&a, "a token", vec![write_of("/w/s/a")], true)
+        .await;
     world.turn(&b, "b token", vec![], true).await;
     assert_eq!(world.found("token").await.len(), 2);
     world

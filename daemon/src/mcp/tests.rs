@@ -124,7 +124,10 @@ fn daemon() -> Daemon {
         ("decision.record", Ok(json!({}))),
         ("coordination.tell", Ok(message())),
         ("coordination.list", Ok(json!({ "messages": [message()] }))),
-        ("history.search", Ok(json!({ "hits": [hit], "complete": true, "behind": 0 }))),
+        (
+            "history.search",
+            Ok(json!({ "hits": [hit], "complete": true, "behind": 0 })),
+        ),
         ("command.list", Ok(commands)),
         (
             "command.run",

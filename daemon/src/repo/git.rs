@@ -239,7 +239,7 @@ impl<'a> Git<'a> {
         self
     }
 
-    #[cfg(test)]
+    /// Ends it when it takes longer.
     pub(super) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self

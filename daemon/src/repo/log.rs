@@ -105,7 +105,7 @@ impl Repository {
 
 /// The last paragraph of a message, when it is not the first and every line of it is `Key: value`
 /// or continues one. Unlike git's own reading, a line `---` in the body hides nothing.
-fn trailers(message: &str) -> Vec<(String, String)> {
+pub(super) fn trailers(message: &str) -> Vec<(String, String)> {
     let message = message.trim_end().replace("\r\n", "\n");
     let Some((_, last)) = message.rsplit_once("\n\n") else {
         return Vec::new();

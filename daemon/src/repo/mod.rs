@@ -9,19 +9,26 @@
 //! step only. All functions block; an async caller uses `spawn_blocking`.
 
 mod admin;
+mod blame;
 mod changes;
 mod commit;
 mod conflict;
+mod consolidate;
 mod copy;
 mod diff;
 mod error;
 mod finish;
+mod folder;
 mod git;
+mod ledger;
 mod lock;
 mod log;
 mod merge;
 mod names;
 mod objects;
+mod pack;
+mod past;
+mod publish;
 mod refs;
 mod remote;
 mod repository;
@@ -33,17 +40,22 @@ mod worktree;
 #[cfg(test)]
 mod worktree_tests;
 
+pub use blame::{Blame, BlamedCommit, BlamedLine};
 pub use changes::{Change, ChangeKind};
 pub use commit::{Author, CommitMessage};
 pub use copy::Copied;
 pub use diff::{FileStat, text_diff};
 pub use error::RepoError;
 pub use finish::FinishOutcome;
+pub use folder::Folder;
 pub use git::{Environment, MINIMUM_GIT, version};
+pub use ledger::{Entry, Ledger};
 pub use log::CommitInfo;
 pub use merge::Merge;
 pub use names::{check_ref_segment, slug};
-pub use remote::{Remote, web_compare_url};
+pub use past::{AddedLines, CommitFacts, Past};
+pub use publish::{Audience, FetchedRef, Outgoing, OutgoingRef, audience};
+pub use remote::{Remote, web_compare_url, without_password};
 pub use repository::{Head, Repository};
 pub use snapshot::{RefChange, RefSnapshot};
 pub use worktree::{Worktree, WorktreeAt};

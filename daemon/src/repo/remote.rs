@@ -88,6 +88,19 @@ impl Repository {
     }
 }
 
+/// A URL without the credentials that it may carry.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let host = rest[..end].rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{}", &rest[end..])
+        }
+        None => url.to_owned(),
+    }
+}
+
 /// The page where a pull or merge request from `branch` into `target` starts, for GitHub, GitLab,
 /// Bitbucket, Codeberg and hosts with one of these words in their name; `None` for others and for
 /// what is no URL of a forge. Credentials in the URL are left out.
@@ -125,7 +138,7 @@ pub fn web_compare_url(remote_url: &str, branch: &str, target: &str) -> Option<S
     }
 }
 
-fn host_and_path(url: &str) -> Option<(String, &str)> {
+pub(super) fn host_and_path(url: &str) -> Option<(String, &str)> {
     let (authority, path) = if let Some((scheme, rest)) = url.split_once("://") {
         if !matches!(
             scheme,

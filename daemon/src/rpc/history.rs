@@ -3,7 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use spectask_protocol::{Failure, Role, SearchParams, SearchResult};
+use spectask_protocol::{
+    BlameParams, BlameView, ExportParams, Exported, Failure, HistoryLog, HistoryLogParams,
+    HistoryShowParams, ImportParams, Imported, RecordedPart, Role, SearchParams, SearchResult,
+    TraceParams, TraceView,
+};
 
 use super::{error, face::Face};
 use crate::{
@@ -77,4 +81,108 @@ fn moment(text: Option<&str>) -> Result<Option<i64>, HistoryError> {
             .map_err(|_| HistoryError::Invalid(format!("{text:?} is no moment as RFC 3339 has it")))
     })
     .transpose()
+}
+
+/// Turns that are listed when no number is asked for, and at most.
+const TURNS: (u32, u32) = (50, 10_000);
+
+/// The repository that a folder is in, where one is named and it is in one.
+fn repository(cwd: Option<&String>) -> Result<Option<Repository>, HistoryError> {
+    Ok(match cwd {
+        Some(cwd) => Some(Repository::discover(Path::new(cwd))?),
+        None => None,
+    })
+}
+
+pub(super) async fn log(
+    face: Arc<Face>,
+    _role: Role,
+    params: HistoryLogParams,
+) -> Result<HistoryLog, Failure> {
+    let most = params.limit.unwrap_or(TURNS.0).clamp(1, TURNS.1);
+    blocking(move || {
+        let repository = match repository(params.cwd.as_ref()) {
+            // A SpecTask or session that is named is found without a repository, too.
+            Err(_) if params.target.is_some() => None,
+            found => found?,
+        };
+        history::log(
+            &face.ctx.store,
+            repository.as_ref(),
+            params.target.as_ref(),
+            most,
+        )
+    })
+    .await
+}
+
+pub(super) async fn show(
+    face: Arc<Face>,
+    _role: Role,
+    params: HistoryShowParams,
+) -> Result<RecordedPart, Failure> {
+    blocking(move || {
+        let repository = repository(params.cwd.as_ref()).unwrap_or(None);
+        let store = &face.ctx.store;
+        history::show(
+            store,
+            repository.as_ref(),
+            &params.session,
+            params.turn,
+            params.from,
+        )
+    })
+    .await
+}
+
+pub(super) async fn blame(
+    face: Arc<Face>,
+    _role: Role,
+    params: BlameParams,
+) -> Result<BlameView, Failure> {
+    blocking(move || {
+        let path = Path::new(&params.path);
+        if !path.is_absolute() {
+            return Err(HistoryError::Invalid(format!("{path:?} is not absolute")));
+        }
+        history::blame(&face.ctx.store, path, params.lines, params.rev.as_deref())
+    })
+    .await
+}
+
+pub(super) async fn trace(
+    face: Arc<Face>,
+    _role: Role,
+    params: TraceParams,
+) -> Result<TraceView, Failure> {
+    blocking(move || history::trace(&face.ctx.store, &params.task, params.requirement.as_deref()))
+        .await
+}
+
+pub(super) async fn import(
+    face: Arc<Face>,
+    _role: Role,
+    params: ImportParams,
+) -> Result<Imported, Failure> {
+    let redactor = face.ctx.redactor(&spectask_protocol::Environment::new());
+    let done = history::import(
+        &face.ctx.store,
+        &redactor,
+        Path::new(&params.cwd),
+        &params.task,
+        params.remote.as_deref(),
+    );
+    Ok(done.await?)
+}
+
+pub(super) async fn export(
+    face: Arc<Face>,
+    _role: Role,
+    params: ExportParams,
+) -> Result<Exported, Failure> {
+    blocking(move || {
+        let file = params.file.as_deref().map(Path::new);
+        history::export(&face.ctx.store, &params.task, params.form, file)
+    })
+    .await
 }

@@ -3,7 +3,7 @@
 //!
 //! `serve` accepts connections, `http` has the routes; `role` finds out who a process is, `loopback` who
 //! may come in there, `owner` whose process that is, `rate` how fast; `local` calls the methods without
-//! a connection; `register` ties handlers to the method table; `task`, `review`, `session`, `setup` and `system` hold the handlers; `view` shows rows of
+//! a connection; `register` ties handlers to the method table; `remote`, `task`, `review`, `session`, `setup` and `system` hold the handlers; `view` shows rows of
 //! the store as the protocol's views. Handlers check nothing that `workflow` checks.
 
 mod command;
@@ -13,11 +13,13 @@ mod extension;
 mod face;
 mod history;
 mod http;
+mod layout;
 mod local;
 mod loopback;
 mod owner;
 mod rate;
 mod register;
+mod remote;
 mod review;
 mod role;
 mod serve;

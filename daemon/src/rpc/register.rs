@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, extension, face::Face, history, loopback::too_many, rate::Pace,
-    review, role::Peer, session, setup, system, task, zed,
+    command, coordination, error, extension, face::Face, history, layout, loopback::too_many,
+    rate::Pace, remote, review, role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -134,6 +134,13 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::CoordinationListAll, coordination::list)?
         .add_peer(method::DecisionRecord, coordination::decide)?
         .add(method::HistorySearch, history::search)?
+        .add(method::HistoryLayOut, layout::lay_out)?
+        .add(method::HistoryLogOf, history::log)?
+        .add(method::HistoryShow, history::show)?
+        .add(method::HistoryBlame, history::blame)?
+        .add(method::HistoryTrace, history::trace)?
+        .add(method::HistoryImport, history::import)?
+        .add(method::HistoryExport, history::export)?
         .add(method::ThreadListAll, zed::threads)?
         .add(method::ThreadGet, zed::thread)?
         .add(method::ThreadHeartbeat, zed::heartbeat)?
@@ -152,6 +159,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::AgentLogin, setup::login)?
         .add(method::PromptListAll, setup::prompts)?
         .add(method::ProjectTrust, setup::trust)?
+        .add(method::HistoryRemoteNamed, remote::named)?
         .add(method::ConfigGet, setup::config)?
         .add(method::EventsList, system::events)?
         .module;

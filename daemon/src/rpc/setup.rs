@@ -379,6 +379,23 @@ pub(super) async fn doctor(
             Config::default()
         }
     };
+    let waiting = face.ctx.history.waiting();
+    if !config.history.record {
+        let text = "off: `history.record` is false".into();
+        check("history", "ok", text, None);
+    } else if waiting.is_empty() {
+        let text = "recorded in git under refs/spectask/".into();
+        check("history", "ok", text, None);
+    }
+    for (root, reason) in waiting {
+        let hint = "sessions go on; it is recorded when the repository can be written".into();
+        check(
+            "history",
+            "warning",
+            format!("waits in {root}: {reason}"),
+            Some(hint),
+        );
+    }
     match face.loopback() {
         Served::At(url) => check(
             "http",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spectask_protocol::{
-    DaemonView, Empty, EventList, EventsParams, Failure, FailureKind, HelloParams,
+    DaemonView, Empty, EventList, EventsParams, Failure, FailureKind, HelloParams, HistoryWait,
     PROTOCOL_VERSION, Role, ShutdownParams,
 };
 
@@ -24,6 +24,13 @@ fn view(face: &Face, peer: Peer) -> DaemonView {
         role: peer.role,
         session: peer.session,
         active_sessions: u32::try_from(face.ctx.running()).unwrap_or(u32::MAX),
+        history: face
+            .ctx
+            .history
+            .waiting()
+            .into_iter()
+            .map(|(root, reason)| HistoryWait { root, reason })
+            .collect(),
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Context {
     pub environments: Environments,
     /// The prompt templates.
     pub prompts: Prompts,
+    /// Why history in git waits, where it does.
+    pub history: crate::recorder::Status,
     /// Wakes the scheduler without an event.
     pub wake: Notify,
     redaction_key: [u8; 32],
@@ -100,6 +102,7 @@ impl Context {
             paths,
             environments: Environments::new(),
             prompts,
+            history: crate::recorder::Status::default(),
             wake: Notify::new(),
             redaction_key,
             redactors: Mutex::default(),

@@ -8,7 +8,8 @@ use spectask_protocol::{Event, EventKind, SpecTaskId, WorkSessionId};
 use super::{Read, StoreError, Write, row};
 
 /// A time of the database as RFC 3339 in UTC.
-pub(super) fn rfc3339(millis: i64) -> String {
+#[must_use]
+pub fn rfc3339(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
         .unwrap_or_default()
         .to_string()
@@ -162,6 +163,22 @@ impl Write<'_> {
             "INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)",
             params![name, value],
         )?;
+        Ok(())
+    }
+
+    /// Puts a setting in the place of what it was; none takes it away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_setting(&self, name: &str, value: Option<&[u8]>) -> Result<(), StoreError> {
+        match value {
+            Some(value) => self.run(
+                "INSERT INTO setting (name, value) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                params![name, value],
+            )?,
+            None => self.run("DELETE FROM setting WHERE name = ?1", params![name])?,
+        };
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What the recorder reads, and what it notes of commits of code.
 
 use rusqlite::{OptionalExtension, Row, params};
-use spectask_protocol::{Event, SpecTaskId, WorkSessionId};
+use spectask_protocol::{Event, EventKind, SpecTaskId, WorkSessionId};
 
 use super::{Read, StoreError, Write, event::event, row};
 
@@ -126,6 +126,45 @@ impl Read<'_> {
                 limit
             ],
             placed,
+        )
+    }
+
+    /// The names that a session had, as `{task}/{session}`, the first one first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session_names(&self, session: &WorkSessionId) -> Result<Vec<String>, StoreError> {
+        let events = self.rows(
+            "SELECT * FROM event WHERE session = ?1
+                AND kind IN ('session_created', 'session_attached') ORDER BY seq",
+            [session.as_str()],
+            event,
+        )?;
+        let mut names: Vec<String> = Vec::new();
+        for event in events {
+            if let EventKind::SessionCreated { name } | EventKind::SessionAttached { name } =
+                event.kind
+                && names.last() != Some(&name)
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Why a turn was sent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn turn_purpose(
+        &self,
+        session: &WorkSessionId,
+        number: u32,
+    ) -> Result<Option<String>, StoreError> {
+        self.row(
+            "SELECT purpose FROM turn WHERE session = ?1 AND number = ?2",
+            params![session.as_str(), number],
+            |row| Ok(row.get("purpose")?),
         )
     }
 

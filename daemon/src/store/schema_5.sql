@@ -50,3 +50,9 @@ CREATE TRIGGER search_turn_kept AFTER INSERT ON turn WHEN new.status <> 'running
 BEGIN
     INSERT OR IGNORE INTO search_queue VALUES (new.session, new.number);
 END;
+
+-- The turns of a project, newest first.
+CREATE INDEX turn_started ON turn (started_at);
+
+-- A SpecTask of another machine, taken over from its refs to be read: nothing drives it.
+ALTER TABLE spec_task ADD COLUMN imported INTEGER NOT NULL DEFAULT 0;

@@ -161,7 +161,13 @@ impl Read<'_> {
              WHERE search_queue.session = (SELECT min(session) FROM search_queue)
              GROUP BY search_queue.session",
             [],
-            |row| Ok((row::text(row, "session")?, row.get("turn")?, row.get("next")?)),
+            |row| {
+                Ok((
+                    row::text(row, "session")?,
+                    row.get("turn")?,
+                    row.get("next")?,
+                ))
+            },
         )
     }
 }
@@ -192,7 +198,13 @@ impl Write<'_> {
             self.run(
                 "INSERT INTO search_block (session, turn, first, end, at)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![session.as_str(), block.turn, block.first, block.end, block.at],
+                params![
+                    session.as_str(),
+                    block.turn,
+                    block.first,
+                    block.end,
+                    block.at
+                ],
             )?;
             self.run(
                 "INSERT INTO search_text (rowid, grams) VALUES (?1, ?2)",

@@ -169,13 +169,14 @@ impl Read<'_> {
         )
     }
 
-    /// SpecTasks that are neither done nor cancelled, oldest first.
+    /// SpecTasks of this machine that are neither done nor cancelled, oldest first.
     ///
     /// # Errors
     /// When the database fails.
     pub fn open_tasks(&self) -> Result<Vec<TaskRow>, StoreError> {
         self.rows(
-            "SELECT * FROM spec_task WHERE status NOT IN ('done', 'cancelled') ORDER BY number",
+            "SELECT * FROM spec_task WHERE status NOT IN ('done', 'cancelled') AND imported = 0
+             ORDER BY number",
             [],
             task,
         )

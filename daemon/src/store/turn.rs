@@ -26,7 +26,7 @@ pub struct TurnRow {
     pub ended_at: Option<i64>,
 }
 
-fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
+pub(super) fn turn(row: &Row<'_>) -> Result<TurnRow, StoreError> {
     Ok(TurnRow {
         session: row::text(row, "session")?,
         number: row.get("number")?,

@@ -1,8 +1,231 @@
 //! Arguments of the commands about what was said and done before.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
-use spectask_protocol::SessionRef;
+use spectask_protocol::{SessionRef, TaskRef};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: HistoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum HistoryCommand {
+    /// Search what was said and done
+    #[command(after_help = "Examples:
+  spectask history search \"rate limit\"
+  spectask history search migration --task 7/2 --since 2d
+  spectask history search expires --file src/token.rs
+  spectask history search expires --requirement 7-user-auth#2.3
+
+Any text is only a text: no character means anything. Case does not matter, parts of words are found,
+and one blank stands for any.")]
+    Search(SearchArgs),
+    /// List turns, newest first
+    #[command(after_help = "Examples:
+  spectask history log
+  spectask history log 7 --limit 100
+  spectask history log 7/2 --json | jq '.turns[].commits'")]
+    Log {
+        /// Only those of this SpecTask or session, such as 7 or 7/2
+        target: Option<SessionRef>,
+        /// Of every repository, not only this one
+        #[arg(short, long)]
+        all: bool,
+        /// At most so many turns
+        #[arg(short, long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+    /// Read a recorded conversation
+    #[command(after_help = "Examples:
+  spectask history show 7/2
+  spectask history show 7/2 --turn 1
+  spectask history show 7 --no-pager > all.txt
+
+A session that only a ref of this repository knows is read from there.")]
+    Show {
+        /// A session, such as 7/2, or all of a SpecTask, such as 7
+        target: SessionRef,
+        /// Only this turn
+        #[arg(long, value_name = "N")]
+        turn: Option<u32>,
+        /// Do not use a pager
+        #[arg(long)]
+        no_pager: bool,
+    },
+    /// Tell why lines are as they are: commit, turn, task, requirement, prompt
+    #[command(after_help = "Examples:
+  spectask history blame src/api.rs          # the whole file, line by line together
+  spectask history blame src/api.rs:42       # one line, with the prompt behind it
+  spectask history blame src/api.rs:40-60 --json
+  spectask history blame src/api.rs --rev v1.0
+
+A rebase, squash or rename does not lose the turn.")]
+    Blame {
+        /// The file, with a line or lines: FILE, FILE:LINE or FILE:FIRST-LAST
+        #[arg(value_name = "FILE[:LINE]")]
+        place: String,
+        /// As of this revision
+        #[arg(long, value_name = "REV")]
+        rev: Option<String>,
+        /// Print the lines, too
+        #[arg(short, long)]
+        text: bool,
+    },
+    /// Tell what became of a requirement: tasks, turns, commits, verify results, what is missing
+    #[command(after_help = "Examples:
+  spectask history trace 7-user-auth#2.3
+  spectask history trace 7#2             # all criteria of requirement 2
+  spectask history trace --task 7 2.3
+  spectask history trace 7               # everything
+  spectask history trace 7 --check       # exit code 1 when something is missing")]
+    Trace {
+        /// TASK, TASK#NUMBER, or with --task a NUMBER
+        #[arg(value_name = "REQUIREMENT", required_unless_present = "task")]
+        requirement: Option<String>,
+        /// The SpecTask
+        #[arg(short, long)]
+        task: Option<TaskRef>,
+        /// End with 1 when something is missing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Play a recorded conversation at the pace at which it was recorded
+    #[command(after_help = "Examples:
+  spectask history replay 7/2
+  spectask history replay 7/2 --speed 10
+  spectask history replay 7/2 --turn 3 --instant")]
+    Replay {
+        /// The session, such as 7/2
+        session: SessionRef,
+        /// Only this turn
+        #[arg(long, value_name = "N")]
+        turn: Option<u32>,
+        /// So many times as fast
+        #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
+        speed: f64,
+        /// Without any pause
+        #[arg(long, conflicts_with = "speed")]
+        instant: bool,
+    },
+    /// Take the history of a SpecTask over that was recorded on another machine
+    #[command(after_help = "Examples:
+  spectask history import 7-user-auth --from origin
+  git fetch origin 'refs/spectask/*:refs/spectask/*' && spectask history import 7-user-auth
+
+What comes is to be read: nothing works on it. When its number is taken here, it gets another.")]
+    Import {
+        /// The name of the SpecTask, such as 7-user-auth
+        #[arg(value_name = "TASK")]
+        task: String,
+        /// A remote to fetch from, or `refs`: what this repository has already
+        #[arg(long, value_name = "REMOTE", default_value = "refs")]
+        from: String,
+    },
+    /// Export the history of a SpecTask: folders, a package, git-ai notes, agent-trace records
+    #[command(after_help = "Examples:
+  spectask history export 7                      # specs/ and sessions/ on branch history/7-user-auth
+  spectask history export 7 --to-branch docs
+  spectask history export 7 --to ./user-auth     # in a new folder
+  spectask history export 7 --zip user-auth.zip
+  spectask history export 7 --git-ai             # notes in refs/notes/ai
+  spectask history export 7 --agent-trace > trace.jsonl")]
+    Export(ExportArgs),
+    /// Push recorded history to the remote that was named for it
+    ///
+    /// Only refs below refs/spectask/sessions and refs/spectask/tasks leave, at the commits that were
+    /// looked at, never by force. A remote that everybody can read is refused, and one of which that
+    /// cannot be found out.
+    #[command(after_help = "Examples:
+  spectask history push --dry-run          # what would leave this machine
+  spectask history push
+  spectask history push archive            # this time to another remote")]
+    Push(HistoryPushArgs),
+    /// Fetch the recorded history of another machine; nothing of this one is moved
+    #[command(after_help = "Examples:
+  spectask history fetch
+  spectask history fetch archive
+  git log refs/spectask/remotes/archive/sessions/7-user-auth/02-api")]
+    Fetch(HistoryFetchArgs),
+    /// Tell or name the one remote that recorded history may go to
+    #[command(after_help = "Examples:
+  spectask history remote
+  spectask history remote archive
+  spectask history remote --none")]
+    Remote(HistoryRemoteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExportArgs {
+    /// The SpecTask
+    pub(in crate::cli) task: TaskRef,
+    #[command(flatten)]
+    pub(in crate::cli) form: ExportTo,
+    /// With the machine-readable records and frames; only on a branch or in a folder
+    #[arg(long, conflicts_with_all = ["zip", "git_ai", "agent_trace"])]
+    pub(in crate::cli) records: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(in crate::cli) struct ExportTo {
+    /// Commit specs and sessions on this branch [default: history/{task}]
+    #[arg(long, value_name = "BRANCH")]
+    pub(in crate::cli) to_branch: Option<String>,
+    /// Write specs and sessions into a new folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) to: Option<PathBuf>,
+    /// Write specs and sessions into a zip file
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) zip: Option<PathBuf>,
+    /// Attach git-ai notes to the commits that came of it
+    #[arg(long)]
+    pub(in crate::cli) git_ai: bool,
+    /// Print agent-trace records, one a line
+    #[arg(long)]
+    pub(in crate::cli) agent_trace: bool,
+}
+
+/// How many times as fast.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err("a number above 0".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryPushArgs {
+    /// The remote; the one that was named for history when absent
+    pub(in crate::cli) remote: Option<String>,
+    /// Only show what would leave
+    #[arg(short = 'n', long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Push even where everybody can read it
+    #[arg(long)]
+    pub(in crate::cli) allow_public: bool,
+    /// Push even if it cannot be found out who can read it
+    #[arg(long)]
+    pub(in crate::cli) allow_unknown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryFetchArgs {
+    /// The remote; the one that was named for history when absent
+    pub(in crate::cli) remote: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HistoryRemoteArgs {
+    /// The remote from now on
+    pub(in crate::cli) name: Option<String>,
+    /// None: nothing is pushed unless a remote is named on the command line
+    #[arg(long, conflicts_with = "name")]
+    pub(in crate::cli) none: bool,
+}
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SearchArgs {

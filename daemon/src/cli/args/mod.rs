@@ -225,6 +225,20 @@ A session that is blocked or waits does not go on by that: `spectask retry` make
   spectask search migration --task 7/2
   spectask search token --all --limit 50")]
     Search(SearchArgs),
+    /// Look back: search, turns, conversations, why a line is as it is, what became of a requirement; to and from others
+    #[command(after_help = "Examples:
+  spectask history search \"rate limit\" --since 2d --file src/api.rs
+  spectask history log 7
+  spectask history show 7/2 --turn 1
+  spectask history blame src/api.rs:42
+  spectask history trace 7-user-auth#2.3
+  spectask history replay 7/2 --speed 4
+  spectask history export 7 --zip user-auth.zip
+  spectask history import 7-user-auth --from origin
+  spectask history push --dry-run
+
+`spectask history COMMAND --help` tells more.")]
+    History(HistoryArgs),
     /// List or answer what agents ask for
     #[command(after_help = "Examples:
   spectask permissions                  # on a terminal: asks what to answer

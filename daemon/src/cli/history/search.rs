@@ -54,7 +54,8 @@ fn write(sheet: &mut Sheet, found: &SearchResult, now: Timestamp) {
     }
     let nothing = found.hits.is_empty();
     if !found.complete {
-        let text = "The time was up before everything was looked at; a longer text or --task finds more.";
+        let text =
+            "The time was up before everything was looked at; a longer text or --task finds more.";
         sheet.line(Tone::Warn, text);
     } else if nothing {
         sheet.line(Tone::Plain, "Nothing was found.");

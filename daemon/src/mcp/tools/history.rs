@@ -122,7 +122,10 @@ impl Tool for SearchHistory {
             text.push_str("; there was no time to look at everything");
         }
         if found.behind > 0 {
-            line(&mut text, format!("; {} turns are not indexed yet", found.behind));
+            line(
+                &mut text,
+                format!("; {} turns are not indexed yet", found.behind),
+            );
         }
         text.push('\n');
         for hit in &hits {

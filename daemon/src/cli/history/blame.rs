@@ -1,0 +1,327 @@
+//! `history blame`: why lines are as they are.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use spectask_protocol::{
+    BlameCommit, BlameGroup, BlameParams, BlameView, Origin, method::HistoryBlame,
+};
+
+use super::short;
+use crate::cli::{
+    context::Context,
+    error::{CliError, Exit},
+    sheet::{Sheet, Tone},
+    table::{Cell, table},
+    time,
+};
+
+/// Lines of a prompt that are shown.
+const PROMPT_LINES: usize = 12;
+
+pub(super) async fn blame(
+    ctx: &Context,
+    place: &str,
+    rev: Option<String>,
+    text: bool,
+) -> Result<Exit, CliError> {
+    let folder = ctx.folder()?;
+    let (file, lines) = split(place, |file| folder.join(file).exists());
+    let path = folder.join(file);
+    let path = path
+        .to_str()
+        .ok_or_else(|| CliError::usage(format!("{} is not UTF-8", path.display())))?;
+    let daemon = ctx.daemon().await?;
+    let params = BlameParams {
+        path: path.to_owned(),
+        lines,
+        rev,
+    };
+    let view = daemon.call(HistoryBlame, params).await?;
+    let now = Timestamp::now();
+    ctx.show(&view, |sheet| {
+        if lines.is_some() {
+            details(sheet, &view, now);
+        } else if text {
+            with_text(sheet, &view, now);
+        } else {
+            overview(sheet, &view, now, ctx.width());
+        }
+        if view.incomplete {
+            let text =
+                "Some commits could not be looked up in time; a line alone is looked up further.";
+            sheet.line(Tone::Warn, text);
+        }
+    })?;
+    Ok(Exit::Good)
+}
+
+/// A file and its lines: `FILE`, `FILE:LINE` or `FILE:FIRST-LAST`. A file of that very name wins.
+fn split(place: &str, exists: impl Fn(&Path) -> bool) -> (&str, Option<(u32, u32)>) {
+    if exists(Path::new(place)) {
+        return (place, None);
+    }
+    let Some((file, lines)) = place.rsplit_once(':') else {
+        return (place, None);
+    };
+    let (first, last) = lines.split_once('-').unwrap_or((lines, lines));
+    match (first.parse::<u32>(), last.parse::<u32>()) {
+        (Ok(first), Ok(last)) if first > 0 && last >= first => (file, Some((first, last))),
+        _ => (place, None),
+    }
+}
+
+fn commit<'a>(view: &'a BlameView, group: &BlameGroup) -> Option<&'a BlameCommit> {
+    view.commits.get(group.commit? as usize)
+}
+
+fn numbers(group: &BlameGroup) -> String {
+    let last = group.line + u32::try_from(group.lines.len()).unwrap_or(1).max(1) - 1;
+    if last == group.line {
+        last.to_string()
+    } else {
+        format!("{}-{last}", group.line)
+    }
+}
+
+/// The session and turn, or who wrote it.
+fn who(commit: &BlameCommit) -> (Tone, String) {
+    match &commit.origin {
+        Some(origin) => (Tone::Name, turn(origin)),
+        None => (Tone::Plain, commit.author.clone()),
+    }
+}
+
+fn turn(origin: &Origin) -> String {
+    match origin.turn {
+        Some(turn) => format!("{} turn {turn}", origin.name),
+        None => origin.name.clone(),
+    }
+}
+
+fn overview(sheet: &mut Sheet, view: &BlameView, now: Timestamp, width: Option<usize>) {
+    let rows: Vec<Vec<Cell>> = view
+        .groups
+        .iter()
+        .map(|group| {
+            let lines = Cell::plain(&numbers(group));
+            let Some(commit) = commit(view, group) else {
+                let none = Cell::plain("");
+                let open = Cell::new(Tone::Warn, "not committed");
+                return vec![lines, none.clone(), none.clone(), open, none.clone(), none];
+            };
+            let (tone, who) = who(commit);
+            let origin = commit.origin.as_ref();
+            let serves = origin.map_or_else(String::new, |origin| origin.requirements.join(", "));
+            let what = origin
+                .and_then(|origin| origin.work.first().cloned())
+                .unwrap_or_else(|| commit.subject.clone());
+            vec![
+                lines,
+                Cell::new(Tone::Faint, short(&commit.id)),
+                Cell::new(Tone::Faint, &time::ago(&commit.at, now)),
+                Cell::new(tone, &who),
+                Cell::plain(&serves),
+                Cell::plain(&what),
+            ]
+        })
+        .collect();
+    sheet.line(Tone::Strong, &view.path);
+    let heads = ["LINES", "COMMIT", "AGO", "FROM", "SERVES", "WHAT"];
+    table(sheet, &heads, &rows, width);
+}
+
+fn with_text(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
+    for group in &view.groups {
+        let (tone, who) = match commit(view, group) {
+            Some(commit) => who(commit),
+            None => (Tone::Warn, "not committed".to_owned()),
+        };
+        let about = commit(view, group).map_or_else(String::new, |commit| {
+            format!("{}  {}", short(&commit.id), time::ago(&commit.at, now))
+        });
+        sheet
+            .put(tone, &who)
+            .line(Tone::Faint, &format!("  {about}"));
+        for (line, text) in (group.line..).zip(&group.lines) {
+            sheet.put(Tone::Faint, &format!("{line:>6}  "));
+            sheet.line(Tone::Plain, text);
+        }
+    }
+}
+
+fn field<'a>(sheet: &'a mut Sheet, name: &str) -> &'a mut Sheet {
+    sheet.plain("  ").cell(Tone::Faint, name, 10)
+}
+
+fn details(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
+    for group in &view.groups {
+        let place = format!("{}:{}", view.path, numbers(group));
+        sheet.line(Tone::Strong, &place);
+        for text in &group.lines {
+            sheet.plain("  | ").line(Tone::Plain, text);
+        }
+        let Some(commit) = commit(view, group) else {
+            field(sheet, "commit").line(Tone::Warn, "not committed yet");
+            continue;
+        };
+        field(sheet, "commit")
+            .put(Tone::Name, short(&commit.id))
+            .plain("  ")
+            .put(Tone::Plain, &commit.subject)
+            .line(
+                Tone::Faint,
+                &format!("  {}, {}", commit.author, time::ago(&commit.at, now)),
+            );
+        if let Some(was) = &commit.was {
+            field(sheet, "was").line(Tone::Plain, was);
+        }
+        let Some(origin) = &commit.origin else {
+            field(sheet, "turn").line(Tone::Faint, "none: it came of no session that is known");
+            continue;
+        };
+        about(sheet, origin);
+    }
+}
+
+fn about(sheet: &mut Sheet, origin: &Origin) {
+    let by = match origin.via.as_str() {
+        "commit" => "",
+        "tree" => "  found by what the commit holds",
+        "patch" => "  found by what the commit changes",
+        "content" => "  found on its branch: the commit is squashed",
+        _ => "  the commit says so",
+    };
+    field(sheet, "turn")
+        .put(Tone::Name, &turn(origin))
+        .line(Tone::Faint, by);
+    for work in &origin.work {
+        field(sheet, "task").line(Tone::Plain, work);
+    }
+    if !origin.requirements.is_empty() {
+        let of = origin.task.as_deref().unwrap_or_default();
+        let all = origin.requirements.join(", ");
+        field(sheet, "serves").line(Tone::Plain, &format!("{of}#{all}"));
+    }
+    if let Some(wish) = &origin.wish {
+        field(sheet, "wish").line(Tone::Plain, wish);
+    }
+    if let Some(prompt) = &origin.prompt {
+        field(sheet, "prompt").end();
+        let lines: Vec<&str> = prompt.trim_end().lines().collect();
+        for line in lines.iter().take(PROMPT_LINES) {
+            sheet.plain("    ").line(Tone::Plain, line);
+        }
+        if lines.len() > PROMPT_LINES {
+            sheet.plain("    ").line(Tone::Faint, "…");
+        }
+    }
+    if let Some(turn) = origin.turn {
+        let more = format!("spectask history show {} --turn {turn}", origin.name);
+        field(sheet, "more").line(Tone::Name, &more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::fixtures;
+
+    use super::*;
+
+    fn view() -> BlameView {
+        let origin = Origin {
+            via: "patch".into(),
+            session: Some(fixtures::session_id(2)),
+            name: "7-user-auth/02-api".into(),
+            turn: Some(2),
+            task: Some("7-user-auth".into()),
+            work: vec!["2. Write the API".into()],
+            requirements: vec!["2.1".into(), "2.3".into()],
+            wish: Some("Add user\nauthentication".into()),
+            prompt: Some("# Task 2\n\nWrite the API.\u{1b}[2J\n".into()),
+        };
+        let commit = |id: &str, origin| BlameCommit {
+            id: id.repeat(20),
+            author: "User".into(),
+            at: "2026-03-04T09:00:00Z".into(),
+            subject: "Expire tokens".into(),
+            was: None,
+            origin,
+        };
+        let group = |line, lines: &[&str], commit| BlameGroup {
+            line,
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            commit,
+        };
+        BlameView {
+            path: "src/token.rs".into(),
+            groups: vec![
+                group(1, &["use std::time;", "", "fn expires() {"], Some(0)),
+                group(4, &["    3600"], Some(1)),
+                group(5, &["}"], None),
+            ],
+            commits: vec![commit("a1", Some(origin)), commit("b2", None)],
+            incomplete: false,
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_file_and_perhaps_lines() {
+        let split = |place| split(place, |file| file == Path::new("odd:7"));
+        assert_eq!(split("a.rs"), ("a.rs", None));
+        assert_eq!(split("a.rs:7"), ("a.rs", Some((7, 7))));
+        assert_eq!(split("a.rs:7-9"), ("a.rs", Some((7, 9))));
+        assert_eq!(split("odd:7"), ("odd:7", None));
+        for bad in ["a.rs:0", "a.rs:9-7", "a.rs:x", "a.rs:"] {
+            assert_eq!(split(bad), (bad, None));
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_table_and_a_line_tells_everything() {
+        let mut sheet = Sheet::new(false);
+        overview(&mut sheet, &view(), fixtures::now(), None);
+        sheet.end();
+        with_text(&mut sheet, &view(), fixtures::now());
+        sheet.end();
+        details(&mut sheet, &view(), fixtures::now());
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        src/token.rs
+        LINES  COMMIT      AGO  FROM                       SERVES    WHAT
+        1-3    a1a1a1a1a1  1h   7-user-auth/02-api turn 2  2.1, 2.3  2. Write the API
+        4      b2b2b2b2b2  1h   User                                 Expire tokens
+        5                       not committed
+
+        7-user-auth/02-api turn 2  a1a1a1a1a1  1h
+             1  use std::time;
+             2
+             3  fn expires() {
+        User  b2b2b2b2b2  1h
+             4      3600
+        not committed
+             5  }
+
+        src/token.rs:1-3
+          | use std::time;
+          |
+          | fn expires() {
+          commit    a1a1a1a1a1  Expire tokens  User, 1h
+          turn      7-user-auth/02-api turn 2  found by what the commit changes
+          task      2. Write the API
+          serves    7-user-auth#2.1, 2.3
+          wish      Add user authentication
+          prompt
+            # Task 2
+
+            Write the API.␛[2J
+          more      spectask history show 7-user-auth/02-api --turn 2
+        src/token.rs:4
+          |     3600
+          commit    b2b2b2b2b2  Expire tokens  User, 1h
+          turn      none: it came of no session that is known
+        src/token.rs:5
+          | }
+          commit    not committed yet
+        ");
+    }
+}
