@@ -62,12 +62,17 @@ fn a_person_may_forbid_processes() {
 #[test]
 fn a_daemon_that_cannot_start_takes_nothing_away() {
     let mut editor = Editor::start(environment());
-    editor.env().write_config("session_limit = 0\n");
+    let database = editor.env().data_dir().join("spectask.db");
+    fs::write(
+        &database,
+        "this is no database, and longer than its head is".repeat(99),
+    )
+    .unwrap();
     let answer = editor.command().unwrap();
     assert!(Path::new(&answer.command).is_absolute());
     assert_eq!(editor.did().1.len(), 0, "nobody is called");
     let shown = editor.configuration();
-    let why = "session_limit must be from 1 to 32";
+    let why = "the daemon did not start";
     assert!(shown.instructions.contains(why), "{}", shown.instructions);
     let error = editor.slash("spec-help", &[]).unwrap_err();
     assert!(
@@ -75,7 +80,7 @@ fn a_daemon_that_cannot_start_takes_nothing_away() {
         "{error}"
     );
     // It is repaired, and the next call finds a daemon.
-    editor.env().write_config("");
+    fs::remove_file(&database).unwrap();
     editor.slash("spec-help", &[]).unwrap();
 }
 
