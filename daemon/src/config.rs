@@ -19,6 +19,10 @@ use crate::{
     redact::{UserRuleError, UserRules},
 };
 
+mod extension;
+
+pub use extension::ExtensionSettings;
+
 /// What the configuration file may say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -42,6 +42,8 @@ const WIDER: &[(&str, &str)] = &[
     ("cli/history/remote.rs", "repo"),
     // Shows the change of a file as everything else that is compared.
     ("cli/zed/setup.rs", "repo"),
+    // What Zed shows for the extension is the daemon's word, also while no daemon runs.
+    ("cli/zed/endpoint.rs", "config"),
     // Entry points.
     ("cli/mcp.rs", "mcp"),
     ("cli/mod.rs", "example_agent"),

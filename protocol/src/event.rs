@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Decision, ImplementationTaskStatus, MessageId, MessageKind, PermissionId, SessionStage,
-    SessionStatus, SpecTaskId, SpecTaskStatus, TurnStatus, WaitKind, WorkSessionId,
+    Decision, ExtensionEvent, ImplementationTaskStatus, MessageId, MessageKind, PermissionId,
+    SessionStage, SessionStatus, SpecTaskId, SpecTaskStatus, TurnStatus, WaitKind, WorkSessionId,
 };
 
 /// One domain event.
@@ -205,6 +205,14 @@ pub enum EventKind {
         changed: u32,
         /// How many were deleted.
         deleted: u32,
+    },
+    /// Zed's extension told something of itself.
+    ZedExtension {
+        /// What happened.
+        event: ExtensionEvent,
+        /// What it is about: a context server, a slash command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
     },
     /// The SpecTask's branch was merged, handed over or kept.
     Finished {

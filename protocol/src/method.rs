@@ -168,6 +168,8 @@ methods! {
     ZedThreads = "zed.threads", Anyone, ZedParams => ThreadList;
     /// Detaches an editor: its threads close there, their sessions stay.
     ZedDetach = "zed.detach", Person, ZedParams => ZedInstanceView;
+    /// Notes what Zed's extension tells of itself.
+    ZedEvent = "zed.event", Person, ZedEventParams => Empty;
     /// Lists slash commands.
     CommandListAll = "command.list", Anyone, Empty => CommandList;
     /// Runs a slash command that a person typed.

@@ -647,6 +647,36 @@ pub struct ThreadView {
     pub seen: Option<SeenView>,
 }
 
+/// What `spectask zed endpoint --json` tells Zed's extension. Fields that are unknown are ignored and new
+/// ones are optional, because extension and program are updated apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ZedEndpoint {
+    /// The program, an absolute path.
+    pub program: String,
+    /// Its version.
+    pub version: String,
+    /// The protocol version that it speaks.
+    pub protocol: u32,
+    /// Where the daemon answers: `http://127.0.0.1:PORT`. Absent when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What lets a program of this user in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Why there is no address, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How to set the context server up, Markdown.
+    #[serde(default)]
+    pub instructions: String,
+    /// JSON schema of the context server's settings.
+    #[serde(default)]
+    pub settings_schema: String,
+    /// The settings as they are without any, JSON with comments.
+    #[serde(default)]
+    pub default_settings: String,
+}
+
 /// An attached editor: one shim that a Zed window, or another ACP client, runs for a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ZedInstanceView {

@@ -511,6 +511,46 @@ pub struct ZedParams {
     pub instance: String,
 }
 
+/// Parameters of `zed.event`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ZedEventParams {
+    /// What happened.
+    pub event: ExtensionEvent,
+    /// The version of the extension.
+    pub extension: String,
+    /// The protocol version that it speaks.
+    pub protocol: u32,
+    /// What it is about: the id of the context server, the name of the slash command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What happened in Zed's extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExtensionEvent {
+    /// It found the daemon for the first time since Zed loaded it.
+    #[serde(rename = "extension.started")]
+    Started,
+    /// Zed asked for the command of the context server: a project was opened.
+    #[serde(rename = "contextServer.requested")]
+    ContextServerRequested,
+    /// A person ran a slash command.
+    #[serde(rename = "slashCommand")]
+    SlashCommand,
+}
+
+impl ExtensionEvent {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "extension.started",
+            Self::ContextServerRequested => "contextServer.requested",
+            Self::SlashCommand => "slashCommand",
+        }
+    }
+}
+
 /// Lists attached editors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ZedListParams {

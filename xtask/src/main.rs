@@ -6,6 +6,7 @@ mod bench;
 mod binary;
 mod demo;
 mod docs;
+mod package;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -41,6 +42,11 @@ enum Chore {
     StampingAgent,
     /// Writes the API reference, `docs/api.md`, from the method table.
     Docs,
+    /// Makes the folder of the extension that Zed's registry would take, and checks it by its rules.
+    PackageExtension {
+        /// Where; in the target folder when absent.
+        out: Option<std::path::PathBuf>,
+    },
     /// Puts the output of `spectask demo` into the README.
     RecordDemo,
     /// Kills the daemon and agents at random moments, once for each seed.
@@ -79,6 +85,7 @@ fn main() -> ExitCode {
         Chore::StampingAgent => acp::agent::run(),
         Chore::RecordDemo => demo::record(),
         Chore::Docs => docs::write(),
+        Chore::PackageExtension { out } => package::run(out),
         Chore::Soak { zed, seeds, from } => soak(zed, from, seeds),
     };
     match result {

@@ -110,7 +110,7 @@ pub(super) async fn run(ctx: &Context, command: DaemonCommand) -> Result<Exit, C
 }
 
 /// What the daemon of this process id has told of its HTTP service.
-fn address(ctx: &Context, pid: u32) -> Result<Value, CliError> {
+pub(super) fn address(ctx: &Context, pid: u32) -> Result<Value, CliError> {
     let text = fs::read_to_string(ctx.paths.http_file()).unwrap_or_default();
     serde_json::from_str(&text)
         .ok()

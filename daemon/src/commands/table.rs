@@ -213,6 +213,38 @@ mod tests {
     }
 
     #[test]
+    fn the_manifest_of_the_extension_has_the_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../extension.toml");
+        let manifest: toml_edit::DocumentMut =
+            std::fs::read_to_string(path).unwrap().parse().unwrap();
+        let told: Vec<_> = manifest["slash_commands"]
+            .as_table()
+            .unwrap()
+            .iter()
+            .map(|(name, entry)| {
+                (
+                    name,
+                    entry["description"].as_str().unwrap(),
+                    entry["requires_argument"].as_bool().unwrap(),
+                )
+            })
+            .collect();
+        let ours: Vec<_> = COMMANDS
+            .iter()
+            .map(|command| {
+                // What is not in brackets has to be there.
+                let hint = command.hint.unwrap_or_default();
+                let rest = hint
+                    .split('[')
+                    .map(|part| part.split_once(']').map_or(part, |(_, rest)| rest));
+                let required = rest.collect::<String>().trim() != "";
+                (command.name, command.description, required)
+            })
+            .collect();
+        assert_eq!(told, ours);
+    }
+
+    #[test]
     fn a_command_is_its_exact_name() {
         let name = |text: &str| parse(text).map(|(command, rest)| (command.name, rest));
         assert_eq!(name("/spec"), Some(("spec", String::new())));

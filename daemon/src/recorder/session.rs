@@ -269,6 +269,7 @@ impl Session {
             | EventKind::DocumentsCommitted { .. }
             | EventKind::MessageSent { .. }
             | EventKind::ThreadsSeen { .. }
+            | EventKind::ZedExtension { .. }
             | EventKind::Finished { .. } => {}
         }
         if let Some(subject) = subject {

@@ -227,6 +227,7 @@ impl Task {
             | EventKind::SessionCommitted { .. }
             | EventKind::ThreadsSeen { .. }
             | EventKind::PermissionAsked { .. }
+            | EventKind::ZedExtension { .. }
             | EventKind::MessageDelivered { .. } => {}
         }
         if let Some(subject) = subject {

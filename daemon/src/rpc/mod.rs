@@ -9,6 +9,7 @@
 mod command;
 mod coordination;
 mod error;
+mod extension;
 mod face;
 mod history;
 mod http;

@@ -10,8 +10,8 @@ use spectask_protocol::{
 };
 
 use super::{
-    command, coordination, error, face::Face, history, layout, loopback::too_many, rate::Pace,
-    remote, review, role::Peer, session, setup, system, task, zed,
+    command, coordination, error, extension, face::Face, history, layout, loopback::too_many,
+    rate::Pace, remote, review, role::Peer, session, setup, system, task, zed,
 };
 use crate::{store::Store, workflow::lookup::find_task};
 
@@ -149,6 +149,7 @@ pub(super) fn module(face: Arc<Face>) -> Result<RpcModule<Face>, error::ServeErr
         .add(method::ZedGet, zed::get)?
         .add(method::ZedThreads, zed::threads_of)?
         .add(method::ZedDetach, zed::detach)?
+        .add(method::ZedEvent, extension::event)?
         .add(method::CommandListAll, command::list)?
         .add(method::CommandRun, command::run)?
         .add(method::PermissionListAll, session::permissions)?

@@ -65,6 +65,9 @@ pub(in crate::cli) enum ZedCommand {
   spectask zed doctor
   spectask zed doctor --json | jq '.checks[] | select(.state != \"ok\")'")]
     Doctor(ZedPlace),
+    /// Tell Zed's extension where this program and its daemon are
+    #[command(hide = true)]
+    Endpoint,
 }
 
 /// Which Zed is meant.

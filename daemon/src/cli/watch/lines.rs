@@ -44,6 +44,7 @@ pub(super) fn matters(event: &Event) -> bool {
         | EventKind::ThreadTitled { .. }
         | EventKind::MessageDelivered { .. }
         | EventKind::ThreadsSeen { .. }
+        | EventKind::ZedExtension { .. }
         | EventKind::SessionCommitted { .. } => false,
     }
 }
@@ -137,6 +138,14 @@ fn text(kind: &EventKind) -> (Tone, String) {
         } => (
             Tone::Plain,
             format!("threads of Zed {channel}: {added} new, {changed} changed, {deleted} deleted"),
+        ),
+        EventKind::ZedExtension { event, name } => (
+            Tone::Plain,
+            format!(
+                "Zed: {} {}",
+                event.as_str(),
+                name.as_deref().unwrap_or_default()
+            ),
         ),
         EventKind::TurnStarted { turn } => (Tone::Plain, format!("turn {turn} started")),
         EventKind::TurnEnded {

@@ -9,6 +9,7 @@ use spectask_protocol::{
 
 mod command;
 mod doctor;
+mod endpoint;
 mod file;
 mod open;
 mod settings;
@@ -29,6 +30,7 @@ pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> 
         ZedCommand::Setup(args) => return setup::run(ctx, args).await,
         ZedCommand::Open(args) => return open::run(ctx, args).await,
         ZedCommand::Doctor(place) => return doctor::run(ctx, place).await,
+        ZedCommand::Endpoint => return endpoint::run(ctx).await,
         command => command,
     };
     let daemon = ctx.daemon().await?;
@@ -72,7 +74,10 @@ pub(super) async fn run(ctx: &Context, args: ZedArgs) -> Result<Exit, CliError> 
                     );
             })?;
         }
-        ZedCommand::Setup(_) | ZedCommand::Open(_) | ZedCommand::Doctor(_) => {}
+        ZedCommand::Setup(_)
+        | ZedCommand::Open(_)
+        | ZedCommand::Doctor(_)
+        | ZedCommand::Endpoint => {}
     }
     Ok(Exit::Good)
 }

@@ -1,0 +1,5 @@
+//! The extension against a running daemon.
+
+mod component;
+mod running;
+mod trouble;
