@@ -31,11 +31,11 @@ impl<'a> Daemon<'a> {
     ///
     /// # Errors
     /// What a person should know and do.
-    pub(crate) fn call<M: Method>(&self, _method: M, params: Value) -> Result<Value, String> {
+    pub(crate) fn call<M: Method>(&self, _method: M, params: &Value) -> Result<Value, String> {
         self.post(M::NAME, params)
     }
 
-    fn post(&self, method: &str, params: Value) -> Result<Value, String> {
+    fn post(&self, method: &str, params: &Value) -> Result<Value, String> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let url = format!("{}/rpc", self.url);
         let request = request.to_string().into_bytes();
@@ -66,7 +66,7 @@ impl<'a> Daemon<'a> {
                 "protocol": PROTOCOL_VERSION,
                 "name": name,
             });
-            self.call(ZedEvent, params).is_ok()
+            self.call(ZedEvent, &params).is_ok()
         };
         *announced = *announced || told(ExtensionEvent::Started, None);
         if *announced {
@@ -89,7 +89,7 @@ mod tests {
         }))]);
         let endpoint = Endpoint::from(endpoint());
         let daemon = Daemon::of(&fake, &endpoint).unwrap();
-        let list = daemon.call(CommandListAll, json!({})).unwrap();
+        let list = daemon.call(CommandListAll, &json!({})).unwrap();
         assert_eq!(list, json!({ "commands": [] }));
         let posted = fake.posted();
         assert_eq!(posted[0].0, "http://127.0.0.1:7000/rpc");
@@ -147,7 +147,7 @@ mod tests {
         let fake = Fake::answering(&endpoint()).posts(answers);
         let endpoint = Endpoint::from(endpoint());
         let daemon = Daemon::of(&fake, &endpoint).unwrap();
-        let call = || daemon.call(CommandListAll, json!({})).unwrap_err();
+        let call = || daemon.call(CommandListAll, &json!({})).unwrap_err();
         assert_eq!(call(), "look again (there)");
         assert_eq!(call(), "Method not found");
         assert!(call().starts_with("SpecTask's daemon does not answer: error sending request."));

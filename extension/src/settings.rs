@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    fn read(value: serde_json::Value) -> Result<Settings, String> {
+    fn read(value: Value) -> Result<Settings, String> {
         Settings::read(Some(serde_json::from_value(value).unwrap()))
     }
 

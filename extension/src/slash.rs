@@ -47,7 +47,7 @@ pub(crate) fn run(
         "cwd": folder.path,
         "environment": environment,
     });
-    let mut answer = daemon.call(CommandRun, params)?;
+    let mut answer = daemon.call(CommandRun, &params)?;
     text(&mut answer, "text").ok_or_else(|| format!("/{name} has no answer"))
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn complete(
     let endpoint = program::ask(editor, settings)?;
     let daemon =
         Daemon::of(editor, &endpoint).ok_or_else(|| unreachable(endpoint.problem.as_deref()))?;
-    let list = daemon.call(CommandListAll, json!({}))?;
+    let list = daemon.call(CommandListAll, &json!({}))?;
     let commands = list["commands"].as_array().map_or(&[][..], Vec::as_slice);
     let words: Vec<String> = if name == "spec-help" {
         let names = commands

@@ -41,12 +41,7 @@ fn a_missing_program_is_told_with_how_to_get_it() {
         "{error}"
     );
     editor.set(json!({ "path": 7 }));
-    assert!(
-        editor
-            .command()
-            .unwrap_err()
-            .ends_with("`path` is no text")
-    );
+    assert!(editor.command().unwrap_err().ends_with("`path` is no text"));
     editor.configuration();
 }
 
