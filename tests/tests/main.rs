@@ -38,6 +38,8 @@ mod real_agents;
 #[cfg(unix)]
 mod recorder;
 #[cfg(unix)]
+mod redact;
+#[cfg(unix)]
 mod sessions_mcp;
 #[cfg(unix)]
 mod shim;
