@@ -114,9 +114,8 @@ impl Pool {
         editor: &Editor,
         wanted: &Wanted,
     ) -> Result<Arc<Process>, RpcError> {
-        let Some(room) = self.room.upgrade() else {
-            return Err(frames::internal("the daemon is stopping"));
-        };
+        let stopping = || frames::internal("the daemon is stopping");
+        let room = self.room.upgrade().ok_or_else(stopping)?;
         let profile = match &wanted.command {
             Some(command) => {
                 let mut profile = Profile::new(wanted.name.as_str(), &[]);
@@ -141,6 +140,9 @@ impl Pool {
             process.touch();
             return Ok(Arc::clone(process));
         }
+        if room.closing.is_cancelled() {
+            return Err(stopping());
+        }
         let process = self.start(&room, editor, wanted, profile).await?;
         *slot = Some(Arc::clone(&process));
         Ok(process)
@@ -164,7 +166,7 @@ impl Pool {
 
     /// Ends all processes.
     pub(super) async fn close(&self) {
-        let slots: Vec<Slot> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
+        let slots: Vec<Slot> = lock(&self.slots).values().cloned().collect();
         for slot in slots {
             if let Some(process) = slot.lock().await.take() {
                 process.agent.kill().await;

@@ -20,7 +20,7 @@ use jsonrpsee::server::Methods;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spectask_protocol::{
-    MessageKind, SessionRef, SpecTaskStatus, WorkMode, WorkSessionId, shim::Entry,
+    MessageKind, SessionRef, SpecTaskStatus, TurnStatus, WorkMode, WorkSessionId, shim::Entry,
 };
 use tempfile::TempDir;
 
@@ -658,6 +658,47 @@ fn live(offers: Offers, actions: Vec<Action>) {
         world.end().await;
         world.crash().await;
     });
+}
+
+/// Stopped in order, it leaves no turn to the next one: what ran has ended in the database, and what
+/// waited was not begun.
+#[tokio::test]
+async fn a_stop_of_the_daemon_interrupts_turns() {
+    let mut world = World::new(Offers::Load).await;
+    world.take(Action::Draft(0)).await;
+    let (word, later) = (world.word(0), world.word(0));
+    lock(&world.agents.disk).hangs = true;
+    let cut = world.ask(0, 0, &word).await;
+    assert!(world.began(0, &word).await);
+    let waits = world.ask(0, 0, &later).await;
+    let (room, id) = (world.room(), world.threads[0].id.clone());
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(20), room.close());
+    closed.await.expect("it ends");
+    let turns = world.store().read(|read| read.turns(&id)).unwrap();
+    let [turn] = turns.as_slice() else {
+        panic!("{turns:?}")
+    };
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let reason = "the daemon stopped while the agent worked";
+    assert_eq!(turn.reason.as_deref(), Some(reason));
+    assert_eq!(outcome(cut).await.unwrap()["stopReason"], "cancelled");
+    let said = world.windows[0].said(&id);
+    assert_eq!(
+        said.matches("The turn was interrupted").count(),
+        1,
+        "{said}"
+    );
+    assert!(said.contains("the daemon was stopped"), "{said}");
+    lock(&world.agents.disk).hangs = false;
+    world.crash().await;
+    world.start().await;
+    assert_eq!(outcome(waits).await.unwrap()["stopReason"], "end_turn");
+    let said = world.windows[0].said(&id);
+    assert_eq!(
+        said.matches("The turn was interrupted").count(),
+        1,
+        "{said}"
+    );
 }
 
 /// The end of a process may be heard when another serves its threads already.
