@@ -406,6 +406,9 @@ impl Editor {
             }
             state.serving.insert(number, Arc::clone(&call));
         }
+        if let Some(error) = frames::misnamed(&call.method, &params) {
+            return self.answer(&call, Err(error));
+        }
         match (&call.session, call.method.as_str()) {
             (Some(session), "session/prompt") => self.enqueue(session.clone(), call, params),
             _ => {

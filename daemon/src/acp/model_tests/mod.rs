@@ -701,6 +701,74 @@ async fn a_stop_of_the_daemon_interrupts_turns() {
     );
 }
 
+/// What an editor got wrong it is told in words, before anything is done.
+#[tokio::test]
+async fn parameters_that_do_not_fit_are_refused_as_such() {
+    let mut world = World::new(Offers::Load).await;
+    let missing = world.folder.path().join("gone");
+    let file = world.folder.path().join("config.toml");
+    let prompt = json!([{ "type": "text", "text": "x" }]);
+    for (method, params, words) in [
+        (
+            "session/prompt",
+            json!({ "sessionId": 7, "prompt": prompt }),
+            "not a number",
+        ),
+        (
+            "session/prompt",
+            json!({ "prompt": prompt }),
+            "`sessionId` is missing",
+        ),
+        (
+            "session/load",
+            json!({ "sessionId": ["x"] }),
+            "not an array",
+        ),
+        (
+            "session/set_mode",
+            json!({ "sessionId": null, "modeId": "x" }),
+            "not null",
+        ),
+        ("_ext/method", json!({ "sessionId": {} }), "not an object"),
+        (
+            "session/new",
+            json!({ "cwd": missing, "mcpServers": [] }),
+            "cannot be used",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": file, "mcpServers": [] }),
+            "is no folder",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": "a/b", "mcpServers": [] }),
+            "must be an absolute path",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": 1, "mcpServers": [] }),
+            "must be a string",
+        ),
+        (
+            "session/new",
+            json!({ "mcpServers": [] }),
+            "`cwd` is missing",
+        ),
+    ] {
+        for window in [0, 2] {
+            let asked = params.clone();
+            let error = world.windows[window]
+                .request(method, asked)
+                .await
+                .unwrap_err();
+            assert_eq!(error["code"], -32602, "{method} {params}: {error}");
+            let said = error["message"].as_str().unwrap();
+            assert!(said.contains(words), "{method} {params}: {said}");
+        }
+    }
+}
+
 /// The end of a process may be heard when another serves its threads already.
 #[tokio::test]
 async fn a_process_that_ends_late_takes_nothing_from_the_next() {
