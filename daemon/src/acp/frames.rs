@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use spectask_protocol::Failure;
 
-use crate::agents::RpcError;
+use crate::{agents::RpcError, commands};
 
 /// What a frame of the editor is.
 pub(super) enum Incoming {
@@ -160,5 +160,5 @@ pub(super) fn failed(failure: &Failure) -> RpcError {
         Some(hint) => format!("{}\n{hint}", failure.message),
         None => failure.message.clone(),
     };
-    internal(text)
+    internal(commands::in_thread(&text))
 }
