@@ -7,6 +7,7 @@
     clippy::panic,
     reason = "a bench that cannot be set up has nothing to tell"
 )]
+#![allow(clippy::print_stdout, reason = "what it measured is read there")]
 
 use std::{
     fs::{self, File},

@@ -131,7 +131,8 @@ async fn run(paths: &Paths) -> Result<File, DaemonError> {
         zed.abort();
     }
     if let Some(acp) = editors {
-        acp.close().await;
+        // Before the store is closed: the turns of threads end in it.
+        drop(tokio::time::timeout(GRACE, acp.close()).await);
     }
     scheduler.abort();
     // Aborting the scheduler drops its sessions, and with them their agents' process groups.

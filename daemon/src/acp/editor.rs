@@ -18,12 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    frames::{self, Incoming},
-    history,
+    frames,
     link::Link,
-    prompt,
     room::{Room, lock},
-    settings, start,
     view::View,
 };
 use crate::{
@@ -34,6 +31,9 @@ use crate::{
 
 /// Answers that are kept for a shim that asks again, because the line with the first was lost.
 const KEPT_ANSWERS: usize = 256;
+
+/// Where the prompts of a session wait for each other, with their parameters.
+pub(super) type Lane = mpsc::UnboundedSender<(Arc<Call>, Value)>;
 
 /// One editor. Everything it waits for goes on while its shim is away for a moment.
 pub(super) struct Editor {
@@ -57,7 +57,7 @@ struct State {
     serving: HashMap<u64, Arc<Call>>,
     answers: VecDeque<(u64, Value)>,
     /// Prompts of a session are served one after another.
-    lanes: HashMap<String, mpsc::UnboundedSender<(Arc<Call>, Value)>>,
+    lanes: HashMap<String, Lane>,
     /// Requests to the editor, by id.
     asked: HashMap<String, oneshot::Sender<Result<Value, RpcError>>>,
 }
@@ -68,7 +68,7 @@ pub(super) struct Call {
     pub(super) number: u64,
     pub(super) method: String,
     id: Value,
-    session: Option<String>,
+    pub(super) session: Option<String>,
     /// Whether a daemon before may have served it.
     pub(super) again: bool,
     /// Cancelled by `$/cancel_request`.
@@ -77,12 +77,28 @@ pub(super) struct Call {
     pub(super) stop: CancellationToken,
 }
 
+impl Call {
+    /// A request of the editor: the shim's number, the editor's id, and whether a daemon before may have
+    /// served it.
+    pub(super) fn new(number: u64, again: bool, id: Value, method: String, params: &Value) -> Self {
+        Self {
+            number,
+            method,
+            id,
+            session: frames::session_of(params).map(str::to_owned),
+            again,
+            cancel: CancellationToken::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
 impl Editor {
-    /// The editor of a shim that has connected: a new one, or the one it was before.
+    /// The editor of a shim that has connected: a new one, or the one it was before. It shows nothing yet.
     pub(super) async fn attach(
         room: &Arc<Room>,
         peer: Peer,
-        hello: Hello,
+        hello: &Hello,
         link: Link,
     ) -> Arc<Self> {
         let initialize = hello
@@ -126,9 +142,6 @@ impl Editor {
             editor.drop_views();
         }
         editor.register().await;
-        for (session, seen) in &hello.sessions {
-            history::attach_again(&editor, session, *seen).await;
-        }
         editor
     }
 
@@ -350,110 +363,43 @@ impl Editor {
         answer.await.ok()
     }
 
-    /// Takes a frame of the editor. Returns at once.
-    pub(super) fn frame(self: &Arc<Self>, number: Option<u64>, again: bool, frame: Value) {
-        self.touch();
-        match frames::read(frame) {
-            Incoming::Request { id, method, params } => match number {
-                Some(number) => self.request(number, again, id, method, params),
-                None => tracing::warn!(method, "a shim passed on a request without a number"),
-            },
-            Incoming::Notification { method, params } => self.notification(&method, params),
-            Incoming::Response { id, outcome } => {
-                let asked = id
-                    .as_str()
-                    .and_then(|id| lock(&self.state).asked.remove(id));
-                if let Some(asked) = asked {
-                    let _ = asked.send(outcome);
-                }
-            }
-            Incoming::Other => {
-                let error = RpcError::new(-32600, "this is no JSON-RPC message");
-                self.send(&frames::response(&Value::Null, Err(error)));
-            }
+    /// Hears the editor's answer to something it was asked.
+    pub(super) fn answered(&self, id: &Value, outcome: Result<Value, RpcError>) {
+        let asked = id
+            .as_str()
+            .and_then(|id| lock(&self.state).asked.remove(id));
+        if let Some(asked) = asked {
+            let _ = asked.send(outcome);
         }
     }
 
-    fn request(
-        self: &Arc<Self>,
-        number: u64,
-        again: bool,
-        id: Value,
-        method: String,
-        params: Value,
-    ) {
-        let session = frames::session_of(&params).map(str::to_owned);
-        let call = Arc::new(Call {
-            number,
-            method,
-            id,
-            session,
-            again,
-            cancel: CancellationToken::new(),
-            stop: CancellationToken::new(),
-        });
-        {
-            let mut state = lock(&self.state);
-            if state.serving.contains_key(&number) {
-                return;
-            }
-            let kept = state.answers.iter().find(|(kept, _)| *kept == number);
-            if let Some((_, answer)) = kept {
-                if let Some(link) = &state.link {
-                    link.frame(None, answer);
-                }
-                return;
-            }
-            state.serving.insert(number, Arc::clone(&call));
-        }
-        match (&call.session, call.method.as_str()) {
-            (Some(session), "session/prompt") => self.enqueue(session.clone(), call, params),
-            _ => {
-                let editor = Arc::clone(self);
-                tokio::spawn(async move {
-                    let outcome = editor.serve(&call, params).await;
-                    editor.answer(&call, outcome);
-                });
-            }
-        }
-    }
-
-    fn enqueue(self: &Arc<Self>, session: String, call: Arc<Call>, params: Value) {
+    /// Whether a request is to be served. One that is being served gets its answer then; one that was
+    /// answered gets the same answer again.
+    pub(super) fn admit(&self, call: &Arc<Call>) -> bool {
         let mut state = lock(&self.state);
-        let lane = state.lanes.entry(session).or_insert_with(|| {
-            let (lane, mut queue) = mpsc::unbounded_channel::<(Arc<Call>, Value)>();
-            let editor = Arc::downgrade(self);
-            tokio::spawn(async move {
-                while let Some((call, params)) = queue.recv().await {
-                    let Some(editor) = editor.upgrade() else {
-                        return;
-                    };
-                    let outcome = prompt::prompt(&editor, &call, params).await;
-                    editor.answer(&call, outcome);
-                }
-            });
-            lane
-        });
-        // The lane ends with the editor.
-        let _ = lane.send((call, params));
-    }
-
-    async fn serve(self: &Arc<Self>, call: &Call, params: Value) -> Result<Value, RpcError> {
-        match call.method.as_str() {
-            "initialize" => start::initialize(self, call, params).await,
-            "session/new" => start::new_session(self, call, params).await,
-            "session/fork" => start::fork(self, call, params).await,
-            "session/load" => history::load(self, call, params).await,
-            "session/resume" => history::resume(self, params).await,
-            "session/list" => history::list(self, &params),
-            "session/close" => history::close(self, &params).await,
-            "session/delete" => history::delete(self, &params).await,
-            "session/set_config_option" => settings::set_option(self, call, params).await,
-            _ => settings::pass_on(self, call, params).await,
+        if state.serving.contains_key(&call.number) {
+            return false;
         }
+        let kept = state.answers.iter().find(|(kept, _)| *kept == call.number);
+        if let Some((_, answer)) = kept {
+            if let Some(link) = &state.link {
+                link.frame(None, answer);
+            }
+            return false;
+        }
+        state.serving.insert(call.number, Arc::clone(call));
+        true
     }
 
-    fn answer(&self, call: &Call, outcome: Result<Value, RpcError>) {
+    /// The lane of a session's prompts, opened when there is none.
+    pub(super) fn lane(&self, session: &str, open: impl FnOnce() -> Lane) -> Lane {
+        let mut state = lock(&self.state);
+        let lane = state.lanes.entry(session.to_owned());
+        lane.or_insert_with(open).clone()
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&self, call: &Call, outcome: Result<Value, RpcError>) {
         let frame = frames::response(&call.id, outcome);
         let mut state = lock(&self.state);
         state.serving.remove(&call.number);
@@ -466,30 +412,20 @@ impl Editor {
         state.answers.push_back((call.number, frame));
     }
 
-    fn notification(self: &Arc<Self>, method: &str, params: Value) {
-        match method {
-            "$/cancel_request" => {
-                let id = params.get("requestId");
-                let state = lock(&self.state);
-                let call = state.serving.values().find(|call| Some(&call.id) == id);
-                if let Some(call) = call {
-                    call.cancel.cancel();
-                }
-            }
-            "session/cancel" => {
-                let session = frames::session_of(&params);
-                let state = lock(&self.state);
-                for call in state.serving.values() {
-                    if call.method == "session/prompt" && call.session.as_deref() == session {
-                        call.stop.cancel();
-                    }
-                }
-            }
-            _ => {
-                let (editor, method) = (Arc::clone(self), method.to_owned());
-                tokio::spawn(async move {
-                    settings::pass_notification(&editor, &method, params).await;
-                });
+    /// Cancels the request of that id, if it is being served.
+    pub(super) fn cancel(&self, id: Option<&Value>) {
+        let state = lock(&self.state);
+        let call = state.serving.values().find(|call| Some(&call.id) == id);
+        if let Some(call) = call {
+            call.cancel.cancel();
+        }
+    }
+
+    /// Stops the prompts of a session.
+    pub(super) fn stop(&self, session: Option<&str>) {
+        for call in lock(&self.state).serving.values() {
+            if call.method == "session/prompt" && call.session.as_deref() == session {
+                call.stop.cancel();
             }
         }
     }

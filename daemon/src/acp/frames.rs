@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use spectask_protocol::Failure;
 
-use crate::agents::RpcError;
+use crate::{agents::RpcError, commands};
 
 /// What a frame of the editor is.
 pub(super) enum Incoming {
@@ -95,6 +95,39 @@ pub(super) fn session_of(params: &Value) -> Option<&str> {
     params.get("sessionId")?.as_str()
 }
 
+/// Why no session can be told from the parameters of a request, if that is so: its id has another type,
+/// or is missing where the method is about a session that is open.
+pub(super) fn misnamed(method: &str, params: &Value) -> Option<RpcError> {
+    const ABOUT_ONE: [&str; 8] = [
+        "session/prompt",
+        "session/load",
+        "session/resume",
+        "session/fork",
+        "session/close",
+        "session/delete",
+        "session/set_mode",
+        "session/set_config_option",
+    ];
+    let needed = ABOUT_ONE.contains(&method);
+    let kind = match params.get("sessionId") {
+        Some(Value::String(_)) => return None,
+        None | Some(Value::Null) if !needed => return None,
+        None => {
+            return Some(invalid(
+                "`sessionId` is missing: the id of a session, a string",
+            ));
+        }
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "a boolean",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::Array(_)) => "an array",
+        Some(Value::Object(_)) => "an object",
+    };
+    Some(invalid(format!(
+        "`sessionId` must be a string, the id of a session, not {kind}"
+    )))
+}
+
 /// The members of an object; none of anything else.
 pub(super) fn members(value: Value) -> Map<String, Value> {
     match value {
@@ -127,5 +160,5 @@ pub(super) fn failed(failure: &Failure) -> RpcError {
         Some(hint) => format!("{}\n{hint}", failure.message),
         None => failure.message.clone(),
     };
-    internal(text)
+    internal(commands::in_thread(&text))
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     agents::RpcError,
+    live::Stream,
     store::{SessionRow, StoreError, ThreadFilter},
     workflow::{self, lookup},
 };
@@ -171,12 +172,7 @@ pub(super) fn show_thread(
     if prompted.is_none() {
         return Ok(());
     }
-    let stream = editor
-        .room
-        .ctx
-        .live
-        .stream(&thread.id, None)
-        .map_err(|error| broken(&error))?;
+    let stream = stream(editor, &thread.id, Some(thread))?;
     thread.set_stream(Arc::clone(&stream));
     View::attach(editor, &thread.id, &stream, Some(Arc::clone(thread)), show);
     Ok(())
@@ -189,10 +185,29 @@ pub(super) fn show_session(
     session: &WorkSessionId,
     show: Show,
 ) -> Result<(), RpcError> {
-    let stream = editor.room.ctx.live.stream(session, None);
-    let stream = stream.map_err(|error| broken(&error))?;
+    let stream = stream(editor, session, None)?;
     View::attach(editor, id, &stream, None, show);
     Ok(())
+}
+
+/// The stream of a session. One that nobody has opened yet takes secrets out that a person of this
+/// editor has; whoever starts the agent gives it what the agent has too.
+fn stream(
+    editor: &Editor,
+    session: &WorkSessionId,
+    thread: Option<&Thread>,
+) -> Result<Arc<Stream>, RpcError> {
+    let ctx = &editor.room.ctx;
+    let redactor =
+        ctx.live
+            .get(session)
+            .is_none()
+            .then(|| match thread.and_then(Thread::process) {
+                Some(process) => process.relay.redactor.clone(),
+                None => ctx.redactor(&editor.environment),
+            });
+    let stream = ctx.live.stream(session, redactor);
+    stream.map_err(|error| broken(&error))
 }
 
 /// Shows a session again after the shim has connected again: from the entry after the last one that

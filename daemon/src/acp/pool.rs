@@ -74,8 +74,8 @@ impl Wanted {
                 name: name.clone(),
                 command: None,
             }),
-            Entry::Command { command } => Some(Self {
-                name: name_of(command),
+            Entry::Command { command } => name_of(command).map(|name| Self {
+                name,
                 command: Some(command.clone()),
             }),
         }
@@ -83,7 +83,7 @@ impl Wanted {
 }
 
 /// A name for an agent that is only a command: the program's.
-fn name_of(command: &[String]) -> AgentName {
+fn name_of(command: &[String]) -> Option<AgentName> {
     let program = command.first().map_or("", String::as_str);
     let program = program.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut name: String = program
@@ -94,9 +94,7 @@ fn name_of(command: &[String]) -> AgentName {
         .take(40)
         .collect();
     name = name.trim_matches('-').to_owned();
-    name.parse()
-        .or_else(|_| "agent".parse())
-        .unwrap_or_else(|_| unreachable!("`agent` is an agent name"))
+    name.parse().or_else(|_| "agent".parse()).ok()
 }
 
 impl Pool {
@@ -116,9 +114,8 @@ impl Pool {
         editor: &Editor,
         wanted: &Wanted,
     ) -> Result<Arc<Process>, RpcError> {
-        let Some(room) = self.room.upgrade() else {
-            return Err(frames::internal("the daemon is stopping"));
-        };
+        let stopping = || frames::internal("the daemon is stopping");
+        let room = self.room.upgrade().ok_or_else(stopping)?;
         let profile = match &wanted.command {
             Some(command) => {
                 let mut profile = Profile::new(wanted.name.as_str(), &[]);
@@ -143,6 +140,9 @@ impl Pool {
             process.touch();
             return Ok(Arc::clone(process));
         }
+        if room.closing.is_cancelled() {
+            return Err(stopping());
+        }
         let process = self.start(&room, editor, wanted, profile).await?;
         *slot = Some(Arc::clone(&process));
         Ok(process)
@@ -166,7 +166,7 @@ impl Pool {
 
     /// Ends all processes.
     pub(super) async fn close(&self) {
-        let slots: Vec<Slot> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
+        let slots: Vec<Slot> = lock(&self.slots).values().cloned().collect();
         for slot in slots {
             if let Some(process) = slot.lock().await.take() {
                 process.agent.kill().await;
@@ -248,10 +248,10 @@ mod tests {
 
     #[test]
     fn a_command_has_a_name() {
-        let name = |program: &str| name_of(&[program.to_owned()]).to_string();
+        let name = |program: &str| name_of(&[program.to_owned()]).unwrap().to_string();
         assert_eq!(name("/usr/bin/Echo_Agent.exe"), "echo-agent");
         assert_eq!(name("C:\\x\\gemini"), "gemini");
         assert_eq!(name("..."), "agent");
-        assert_eq!(name_of(&[]).to_string(), "agent");
+        assert_eq!(name_of(&[]).unwrap().to_string(), "agent");
     }
 }

@@ -1,7 +1,7 @@
 //! `session/prompt`: a slash command, a word to a session that the scheduler runs, or a turn of a
 //! thread's agent.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use spectask_protocol::{Role, TurnStatus};
@@ -23,9 +23,6 @@ use crate::{
     store::TurnRow,
     workflow::{self, WorkflowError},
 };
-
-/// How often a prompt looks whether the turn before it has ended.
-const BUSY: Duration = Duration::from_millis(20);
 
 /// Answers `session/prompt`. The prompts of a session come here one after another.
 pub(super) async fn prompt(
@@ -110,17 +107,19 @@ async fn turn(
         }
     }
     // A turn that began in another window: this editor thinks the thread idle.
-    let running = loop {
-        if let Some(running) = room.ctx.take(&thread.id) {
-            break running;
-        }
-        tokio::select! {
-            () = call.stop.cancelled() => return Ok(stopped()),
-            () = tokio::time::sleep(BUSY) => {}
-        }
+    let running = tokio::select! {
+        biased;
+        () = call.stop.cancelled() => return Ok(stopped()),
+        running = room.ctx.take_when_free(&thread.id) => running,
     };
-    let _running = Running { editor, thread };
-    let opened = open::open(editor, thread).await?;
+    let busy = Running { editor, thread };
+    let opened = open::open(editor, thread).await;
+    if room.closing.is_cancelled() {
+        drop(busy);
+        // It was not begun: the shim sends it to the next daemon.
+        return std::future::pending().await;
+    }
+    let opened = opened?;
     let redactor = &opened.process.relay.redactor;
     let title = redactor.text(&title(&params)).into_owned();
     workflow::thread::first_prompt(store, &thread.id, title)
@@ -173,7 +172,7 @@ async fn turn(
     if forgot && outcome.is_ok() {
         open::was_told(thread);
     }
-    let (status, reason, answer) = judge(thread, call, &running, outcome);
+    let (status, reason, answer) = judge(room, thread, call, &running, outcome);
     let reason = redactor.text(&reason).into_owned();
     if status == TurnStatus::Interrupted {
         thread.remember(TOLD, number.into());
@@ -234,6 +233,7 @@ async fn run(
 
 /// How a turn ended: its state, why, and what the editor hears.
 fn judge(
+    room: &Room,
     thread: &Thread,
     call: &Call,
     running: &tokio_util::sync::CancellationToken,
@@ -262,6 +262,14 @@ fn judge(
                 "The agent did not stop by itself, and was ended. The next prompt starts it again.",
             );
             (TurnStatus::Cancelled, "cancelled".to_owned(), Ok(stopped()))
+        }
+        Err(RelayError::Gone(_)) if room.closing.is_cancelled() => {
+            thread.note(
+                "The turn was interrupted: the daemon was stopped while the agent worked. The \
+                 conversation is kept; a new prompt goes on.",
+            );
+            let reason = "the daemon stopped while the agent worked".to_owned();
+            (TurnStatus::Interrupted, reason, Ok(stopped()))
         }
         Err(RelayError::Gone(error)) => {
             thread.note(&format!(

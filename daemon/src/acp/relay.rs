@@ -111,7 +111,9 @@ impl Relay {
         let threads: Vec<_> = lock(&self.sessions).threads.drain().collect();
         for (_, thread) in threads {
             // Another process may serve it by now.
-            if thread.lose_process(self) && thread.stream().is_some() {
+            let lost = thread.lose_process(self) && thread.stream().is_some();
+            // When the daemon stops, the store is about to be closed; the next one notes it.
+            if lost && !room.closing.is_cancelled() {
                 let gone = |row: &mut crate::store::ThreadRow| {
                     row.status = ThreadStatus::Disconnected;
                 };

@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::Value;
 use spectask_protocol::{Client, DynTransport, PermissionId, ProjectId, WorkSessionId};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     editor::Editor,
@@ -42,9 +43,10 @@ impl Acp {
         Self { room }
     }
 
-    /// Ends the agents of threads; their turns end as interrupted when a daemon starts again.
+    /// Ends the agents of threads, and waits until their turns have ended as interrupted. The store
+    /// must be open still.
     pub async fn close(&self) {
-        self.room.pool.close().await;
+        self.room.close().await;
     }
 
     /// The route that shims connect to; only for the local socket.
@@ -65,6 +67,8 @@ pub(super) struct Room {
     pub(super) answers: Mutex<HashMap<PermissionId, Value>>,
     /// Tells this daemon from those before.
     pub(super) boot: String,
+    /// Cancelled when the daemon stops: agents end because of it, and none starts any more.
+    pub(super) closing: CancellationToken,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,7 +85,18 @@ impl Room {
             threads: Mutex::default(),
             answers: Mutex::default(),
             boot: uuid::Uuid::now_v7().simple().to_string(),
+            closing: CancellationToken::new(),
         })
+    }
+
+    /// Ends the agents of threads, and waits until their turns have ended.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        self.pool.close().await;
+        let threads: Vec<WorkSessionId> = lock(&self.threads).keys().cloned().collect();
+        for thread in threads {
+            self.ctx.idle(&thread).await;
+        }
     }
 
     /// A client of the daemon's own methods that may do what `peer` may.

@@ -22,6 +22,7 @@ use tokio_util::{
 };
 
 use super::{
+    dispatch,
     editor::Editor,
     link::Link,
     room::{Room, lock},
@@ -85,7 +86,7 @@ pub(super) async fn serve(
     link.say(&ToShim::Welcome {
         program: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    let editor = Editor::attach(&room, peer, hello, link.clone()).await;
+    let editor = dispatch::attach(&room, peer, hello, link.clone()).await;
     loop {
         let line = tokio::select! {
             () = closed.cancelled() => break,
@@ -98,7 +99,7 @@ pub(super) async fn serve(
                     again,
                     frame,
                 }) => match serde_json::from_str(frame.get()) {
-                    Ok(frame) => editor.frame(number, again, frame),
+                    Ok(frame) => dispatch::frame(&editor, number, again, frame),
                     Err(error) => tracing::warn!(%error, "a shim passed on what is no JSON"),
                 },
                 Ok(ToDaemon::Ack { .. }) => editor.touch(),

@@ -35,7 +35,7 @@ pub(super) async fn new_session(
     call: &Call,
     params: Value,
 ) -> Result<Value, RpcError> {
-    let cwd = folder(&params)?;
+    let cwd = folder(&params).await?;
     match Wanted::of(&editor.entry) {
         Some(wanted) => {
             let thread = draft(editor, wanted.name.clone(), cwd, None).await?;
@@ -78,7 +78,10 @@ pub(super) async fn fork(
     let from = super::history::thread_of(editor, &params)?;
     let opened = open::open(editor, &from).await?;
     let row = from.row();
-    let cwd = folder(&params).unwrap_or_else(|_| row.cwd.clone());
+    let cwd = match params.get("cwd") {
+        Some(_) => folder(&params).await?,
+        None => row.cwd.clone(),
+    };
     let thread = draft(editor, row.agent, cwd, Some(row.entry)).await?;
     thread.set_setup(&params);
     let mut asked = open::parameters(&editor.room, &thread, Some(&opened.session));
@@ -98,17 +101,34 @@ pub(super) async fn fork(
     Ok(frames::for_session(answer, thread.id.as_str()))
 }
 
-fn folder(params: &Value) -> Result<String, RpcError> {
-    let cwd = params
-        .get("cwd")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if Path::new(cwd).is_absolute() {
-        Ok(cwd.to_owned())
-    } else {
-        Err(frames::invalid(format!(
+/// The folder of a new thread.
+async fn folder(params: &Value) -> Result<String, RpcError> {
+    let cwd = match params.get("cwd") {
+        Some(Value::String(cwd)) => cwd,
+        Some(_) => {
+            let text = "`cwd` must be a string, the absolute path of a folder";
+            return Err(frames::invalid(text));
+        }
+        None => {
+            return Err(frames::invalid(
+                "`cwd` is missing: the folder of the thread",
+            ));
+        }
+    };
+    if !Path::new(cwd).is_absolute() {
+        return Err(frames::invalid(format!(
             "`cwd` must be an absolute path, not {cwd:?}"
-        )))
+        )));
+    }
+    let there = cwd.clone();
+    // A file system that is away for a moment holds a thread of its own up.
+    let found = tokio::task::spawn_blocking(move || std::fs::metadata(there)).await;
+    match found.unwrap_or_else(|error| Err(error.into())) {
+        Ok(about) if about.is_dir() => Ok(cwd.clone()),
+        Ok(_) => Err(frames::invalid(format!("`cwd` is no folder: {cwd}"))),
+        Err(error) => Err(frames::invalid(format!(
+            "the folder `cwd` cannot be used: {cwd}: {error}"
+        ))),
     }
 }
 

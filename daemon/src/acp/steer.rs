@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     agents::RpcError,
+    commands,
     store::{SessionRow, StoreError},
 };
 
@@ -89,7 +90,7 @@ pub(super) async fn prompt(
             () = call.stop.cancelled() => {
                 let stop = SessionParams { session };
                 if let Err(failure) = client.call(method::WorkSessionStop, stop).await {
-                    say(&format!("_It could not be stopped: {}_", failure.message));
+                    say(&commands::failure_text(&failure));
                 }
                 return Ok(prompt::stopped());
             }

@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use spectask_protocol::{
     AttachParams, DecideParams, MessageKind, MessageListParams, MessageView, SessionMethod,
-    SessionParams, SessionStatus, TellParams, WorkSessionView,
+    SessionParams, SessionStatus, TellParams, TurnStatus, TurnView, WorkSessionView,
     method::{
         CoordinationListAll, CoordinationTell, DecisionRecord, WorkSessionAttach, WorkSessionGet,
         WorkSessionStop,
@@ -87,18 +87,30 @@ pub(super) async fn stop(ctx: &Context, args: SessionArgs) -> Result<Exit, CliEr
     let params = SessionParams {
         session: args.session,
     };
+    let before = daemon.call(WorkSessionGet, params.clone()).await?;
     let session = daemon.call(WorkSessionStop, params).await?;
-    ctx.show(&session, |sheet| {
-        sheet.put(Tone::Name, &session.name);
-        if session.method == SessionMethod::AdHoc {
-            sheet.line(Tone::Plain, " is stopped; it goes on with the next prompt");
-            return;
-        }
-        let kept = " is stopped; what it did stays in its worktree";
-        sheet.line(Tone::Plain, kept).plain("Go on: ");
-        sheet.line(Tone::Name, &format!("spectask retry {}", session.name));
-    })?;
+    ctx.show(&session, |sheet| stopped(sheet, &before, &session))?;
     Ok(Exit::Good)
+}
+
+/// Writes what came of a stop, given the session as it was before and as it is now.
+fn stopped(sheet: &mut Sheet, before: &WorkSessionView, session: &WorkSessionView) {
+    let is_running = |turn: &TurnView| turn.status == TurnStatus::Running;
+    if session.method == SessionMethod::AdHoc && !before.turns.last().is_some_and(is_running) {
+        sheet
+            .plain("Nothing runs in ")
+            .put(Tone::Name, &session.name)
+            .line(Tone::Plain, "; it goes on with the next prompt");
+        return;
+    }
+    sheet.put(Tone::Name, &session.name);
+    if session.method == SessionMethod::AdHoc {
+        sheet.line(Tone::Plain, " is stopped; it goes on with the next prompt");
+        return;
+    }
+    let kept = " is stopped; what it did stays in its worktree";
+    sheet.line(Tone::Plain, kept).plain("Go on: ");
+    sheet.line(Tone::Name, &format!("spectask retry {}", session.name));
 }
 
 pub(super) async fn messages(ctx: &Context, args: MessagesArgs) -> Result<Exit, CliError> {
@@ -141,7 +153,10 @@ pub(super) async fn attach(ctx: &Context, args: AttachArgs) -> Result<Exit, CliE
     let daemon = ctx.daemon().await?;
     let params = AttachParams {
         session: args.session,
-        task: args.task,
+        // As the selector of a thread calls it.
+        task: args
+            .task
+            .filter(|task| !task.as_str().eq_ignore_ascii_case("none")),
     };
     let session = daemon.call(WorkSessionAttach, params).await?;
     ctx.show(&session, |sheet| {
@@ -203,6 +218,30 @@ mod tests {
         09:59:00  7-user-auth/01-schema to 7-user-auth/02-api  request  waits
           The table is called
           users␛[2J now
+        ");
+    }
+
+    #[test]
+    fn a_stop_of_what_does_not_run_claims_nothing() {
+        let mut sheet = Sheet::new(false);
+        let mut session = fixtures::session(2, "api", SessionStatus::Blocked);
+        stopped(&mut sheet, &session, &session);
+        session.method = SessionMethod::AdHoc;
+        session.name = "threads/03-fix".into();
+        stopped(&mut sheet, &session, &session);
+        let mut before = session.clone();
+        before.turns.push(TurnView {
+            number: 1,
+            status: TurnStatus::Running,
+            purpose: "prompt".into(),
+            reason: None,
+        });
+        stopped(&mut sheet, &before, &session);
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        7-user-auth/02-api is stopped; what it did stays in its worktree
+        Go on: spectask retry 7-user-auth/02-api
+        Nothing runs in threads/03-fix; it goes on with the next prompt
+        threads/03-fix is stopped; it goes on with the next prompt
         ");
     }
 

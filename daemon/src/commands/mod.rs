@@ -33,3 +33,4 @@ pub use failure::failure_text;
 pub use invocation::{CommandClient, Invocation, Reply};
 pub use review::review_summary;
 pub use table::{COMMANDS, available, merge, parse, run};
+pub use words::in_thread;

@@ -21,6 +21,10 @@ pub(super) async fn stop(invocation: Invocation, args: String) -> Result<Reply, 
     let (word, rest) = first_word(&args);
     if word.contains('/') && rest.is_empty() {
         let session = choose::session(&invocation, word).await?;
+        if session.method == SessionMethod::AdHoc && !runs(&session) {
+            let name = code(&session.name);
+            return Ok(Reply::Text(format!("Nothing runs in {name}.\n")));
+        }
         return stop_session(&invocation.client, &session).await;
     }
     if word.is_empty()

@@ -48,6 +48,7 @@ pub(super) async fn decide(invocation: Invocation, args: String) -> Result<Reply
     }
     let (word, rest) = first_word(&args);
     let named = choose::named(&invocation, &args, Behind::Text).await?;
+    let mut remark = String::new();
     let (target, name, text) = match named {
         Some(_) if rest.is_empty() => return Ok(Reply::Help),
         Some(_) if word.contains('/') => {
@@ -57,6 +58,13 @@ pub(super) async fn decide(invocation: Invocation, args: String) -> Result<Reply
         Some((task, _)) => (task.id.into(), task.name, rest),
         None => {
             let (target, name) = place(&invocation).await?;
+            // "2 retries are enough" is a decision, "99 Tokens last an hour" was meant for a SpecTask.
+            if word.parse::<u32>().is_ok() {
+                let word = code(word);
+                remark = format!(
+                    " {word} is the number of no SpecTask of this project, so it is part of the text."
+                );
+            }
             (target, name, args.trim())
         }
     };
@@ -66,7 +74,10 @@ pub(super) async fn decide(invocation: Invocation, args: String) -> Result<Reply
         source: SOURCE.to_owned(),
     };
     invocation.client.call(DecisionRecord, params).await?;
-    Ok(Reply::Text(format!("Recorded for {}.\n", code(&name))))
+    Ok(Reply::Text(format!(
+        "Recorded for {}.{remark}\n",
+        code(&name)
+    )))
 }
 
 /// What a decision belongs to when nothing is named: the thread's session, else a SpecTask.

@@ -516,7 +516,7 @@ async fn tell_and_decide() {
     ");
     insta::assert_snapshot!(person.types("/spec-decide 8 Tokens last an hour").await, @r"Recorded for `8-search`.");
     person.invocation.session = Some(session_id(22));
-    insta::assert_snapshot!(person.types("/spec-decide 2 retries are enough").await, @r"Recorded for `8-search/02-api`.");
+    insta::assert_snapshot!(person.types("/spec-decide 2 retries are enough").await, @r"Recorded for `8-search/02-api`. `2` is the number of no SpecTask of this project, so it is part of the text.");
     insta::assert_snapshot!(person.done().join("\n"), @r#"
     coordination.tell {"session":"01890a5d-ac96-774b-bcce-b302099b0022","text":"It is 404,\nnot 400"}
     decision.record {"target":"01890a5d-ac96-774b-bcce-b302099a0008","text":"Tokens last an hour","source":"slash_command"}

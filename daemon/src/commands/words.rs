@@ -144,6 +144,23 @@ pub(super) fn sentence(text: &str) -> String {
     prose(text, slash)
 }
 
+/// A text of the daemon for a person in a thread, outside of its markdown: slash commands where it names
+/// those of the shell.
+#[must_use]
+pub fn in_thread(text: &str) -> String {
+    let mut pieces = text.split('`').peekable();
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    let mut inside = true;
+    while let Some(piece) = pieces.next() {
+        // The last of an odd number of marks opens nothing.
+        let command = slash(piece).filter(|_| inside && pieces.peek().is_some());
+        out.push('`');
+        out.push_str(command.as_deref().unwrap_or(piece));
+        inside = !inside;
+    }
+    out
+}
+
 /// What the person can do now: slash commands, then what needs a terminal.
 pub(super) fn next(commands: &[String]) -> String {
     let mut here: Vec<String> = Vec::new();
@@ -221,6 +238,24 @@ mod tests {
             ("spectaskreview", None),
         ] {
             assert_eq!(slash(command).as_deref(), expected, "{command}");
+        }
+    }
+
+    #[test]
+    fn texts_outside_of_markdown_stay_as_they_are_but_for_commands() {
+        for (text, expected) in [
+            ("", ""),
+            ("a * b", "a * b"),
+            (
+                "`spectask retry 7-a/02-b` goes on",
+                "`/spec-start 7/2` goes on",
+            ),
+            ("see `x` and `spectask list`", "see `x` and `/spec-status`"),
+            ("`x` spectask list `y`", "`x` spectask list `y`"),
+            ("`spectask agents`", "`spectask agents`"),
+            ("odd `spectask list", "odd `spectask list"),
+        ] {
+            assert_eq!(in_thread(text), expected, "{text}");
         }
     }
 

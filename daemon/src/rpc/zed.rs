@@ -122,7 +122,10 @@ pub(super) async fn heartbeat(
         Kept::Thread(row) => &row.id,
         Kept::Session(row) => &row.id,
     };
-    let stream = face.ctx.live.stream(id, None).map_err(error::store)?;
+    let live = &face.ctx.live;
+    // Only of one that nobody has opened yet: an agent's knows more.
+    let redactor = (live.get(id).is_none()).then(|| face.ctx.redactor(&Default::default()));
+    let stream = live.stream(id, redactor).map_err(error::store)?;
     stream.touch();
     thread(face, role, params).await
 }

@@ -78,6 +78,8 @@ pub struct Context {
     steps: Mutex<HashMap<WorkSessionId, String>>,
     asks: Mutex<HashMap<PermissionId, Ask>>,
     running: Mutex<HashMap<WorkSessionId, CancellationToken>>,
+    /// Wakes those who wait until a session is let go.
+    released: Notify,
     merging: Mutex<HashMap<SpecTaskId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -116,6 +118,7 @@ impl Context {
             steps: Mutex::default(),
             asks: Mutex::default(),
             running: Mutex::default(),
+            released: Notify::new(),
             merging: Mutex::default(),
         }))
     }
@@ -410,10 +413,38 @@ impl Context {
         Some(token)
     }
 
+    /// Takes a session into work as soon as nothing else works on it.
+    pub async fn take_when_free(&self, session: &WorkSessionId) -> CancellationToken {
+        loop {
+            let released = self.released.notified();
+            tokio::pin!(released);
+            // From here on no release is missed.
+            released.as_mut().enable();
+            if let Some(token) = self.take(session) {
+                return token;
+            }
+            released.await;
+        }
+    }
+
+    /// Waits until nothing works on a session.
+    pub async fn idle(&self, session: &WorkSessionId) {
+        loop {
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if !self.is_running(session) {
+                return;
+            }
+            released.await;
+        }
+    }
+
     /// Lets a session go that was [taken](Self::take).
     pub fn release(&self, session: &WorkSessionId) {
         lock(&self.running).remove(session);
         self.set_step(session, None);
+        self.released.notify_waiters();
         self.wake.notify_one();
     }
 

@@ -20,7 +20,7 @@ use jsonrpsee::server::Methods;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spectask_protocol::{
-    MessageKind, SessionRef, SpecTaskStatus, WorkMode, WorkSessionId, shim::Entry,
+    MessageKind, SessionRef, SpecTaskStatus, TurnStatus, WorkMode, WorkSessionId, shim::Entry,
 };
 use tempfile::TempDir;
 
@@ -658,6 +658,115 @@ fn live(offers: Offers, actions: Vec<Action>) {
         world.end().await;
         world.crash().await;
     });
+}
+
+/// Stopped in order, it leaves no turn to the next one: what ran has ended in the database, and what
+/// waited was not begun.
+#[tokio::test]
+async fn a_stop_of_the_daemon_interrupts_turns() {
+    let mut world = World::new(Offers::Load).await;
+    world.take(Action::Draft(0)).await;
+    let (word, later) = (world.word(0), world.word(0));
+    lock(&world.agents.disk).hangs = true;
+    let cut = world.ask(0, 0, &word).await;
+    assert!(world.began(0, &word).await);
+    let waits = world.ask(0, 0, &later).await;
+    let (room, id) = (world.room(), world.threads[0].id.clone());
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(20), room.close());
+    closed.await.expect("it ends");
+    let turns = world.store().read(|read| read.turns(&id)).unwrap();
+    let [turn] = turns.as_slice() else {
+        panic!("{turns:?}")
+    };
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let reason = "the daemon stopped while the agent worked";
+    assert_eq!(turn.reason.as_deref(), Some(reason));
+    assert_eq!(outcome(cut).await.unwrap()["stopReason"], "cancelled");
+    let said = world.windows[0].said(&id);
+    assert_eq!(
+        said.matches("The turn was interrupted").count(),
+        1,
+        "{said}"
+    );
+    assert!(said.contains("the daemon was stopped"), "{said}");
+    lock(&world.agents.disk).hangs = false;
+    world.crash().await;
+    world.start().await;
+    assert_eq!(outcome(waits).await.unwrap()["stopReason"], "end_turn");
+    let said = world.windows[0].said(&id);
+    assert_eq!(
+        said.matches("The turn was interrupted").count(),
+        1,
+        "{said}"
+    );
+}
+
+/// What an editor got wrong it is told in words, before anything is done.
+#[tokio::test]
+async fn parameters_that_do_not_fit_are_refused_as_such() {
+    let mut world = World::new(Offers::Load).await;
+    let missing = world.folder.path().join("gone");
+    let file = world.folder.path().join("config.toml");
+    let prompt = json!([{ "type": "text", "text": "x" }]);
+    for (method, params, words) in [
+        (
+            "session/prompt",
+            json!({ "sessionId": 7, "prompt": prompt }),
+            "not a number",
+        ),
+        (
+            "session/prompt",
+            json!({ "prompt": prompt }),
+            "`sessionId` is missing",
+        ),
+        (
+            "session/load",
+            json!({ "sessionId": ["x"] }),
+            "not an array",
+        ),
+        (
+            "session/set_mode",
+            json!({ "sessionId": null, "modeId": "x" }),
+            "not null",
+        ),
+        ("_ext/method", json!({ "sessionId": {} }), "not an object"),
+        (
+            "session/new",
+            json!({ "cwd": missing, "mcpServers": [] }),
+            "cannot be used",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": file, "mcpServers": [] }),
+            "is no folder",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": "a/b", "mcpServers": [] }),
+            "must be an absolute path",
+        ),
+        (
+            "session/new",
+            json!({ "cwd": 1, "mcpServers": [] }),
+            "must be a string",
+        ),
+        (
+            "session/new",
+            json!({ "mcpServers": [] }),
+            "`cwd` is missing",
+        ),
+    ] {
+        for window in [0, 2] {
+            let asked = params.clone();
+            let error = world.windows[window]
+                .request(method, asked)
+                .await
+                .unwrap_err();
+            assert_eq!(error["code"], -32602, "{method} {params}: {error}");
+            let said = error["message"].as_str().unwrap();
+            assert!(said.contains(words), "{method} {params}: {said}");
+        }
+    }
 }
 
 /// The end of a process may be heard when another serves its threads already.

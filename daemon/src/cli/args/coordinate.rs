@@ -24,7 +24,7 @@ pub(in crate::cli) struct MessagesArgs {
 pub(in crate::cli) struct AttachArgs {
     /// The thread's session, such as threads/3 or 7/4
     pub(in crate::cli) session: SessionRef,
-    /// The SpecTask; to none when absent
+    /// The SpecTask; to none when absent or `none`
     pub(in crate::cli) task: Option<TaskRef>,
 }
 
