@@ -281,7 +281,7 @@ impl Recorder {
         open.named.clone_from(&open.session.record.name);
         let turns = open.session.record.turns;
         let due = before / TURNS != turns / TURNS || (open.session.is_final() && !was_final);
-        if due || ledger.loose() >= LOOSE {
+        if due || ledger.repairs() || ledger.loose() >= LOOSE {
             self.faults.step("before packing")?;
             pack(&ledger, 1);
             // The next use opens it anew.
@@ -415,6 +415,7 @@ impl Recorder {
             ref_name,
             "recorded history cannot be read and is written anew"
         );
+        ledger.repair();
         let slot = Slot::empty(ref_name, Some(tip), &Document::OF_SESSION);
         let record = self.first_record(row, first)?;
         Ok(Open {
@@ -536,7 +537,7 @@ impl Recorder {
         if !row.status.is_final() {
             self.tasks.insert(id.clone(), (slot, machine));
         }
-        if ledger.loose() >= LOOSE {
+        if ledger.repairs() || ledger.loose() >= LOOSE {
             pack(&ledger, 1);
         } else {
             self.ledgers.insert(row.project, ledger);

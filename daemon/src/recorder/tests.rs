@@ -909,6 +909,45 @@ fn a_repository_that_is_away_is_caught_up_with() {
 }
 
 #[test]
+fn a_damaged_ref_is_written_anew() {
+    let mut world = World::new();
+    let store = world.store.clone();
+    let work = world.session("backend", SessionMethod::Planned);
+    let name = "refs/spectask/sessions/1-auth/00-backend";
+    let mut recorder = world.recorder(&store);
+    for _ in 0..3 {
+        let turn = world.begin(&work, "go on");
+        world.end(&work, turn);
+        world.pass(&mut recorder).unwrap();
+    }
+    // As a loss of power leaves them: the newest commit and its tree are empty files.
+    let ids = [name.to_owned(), format!("{name}^{{tree}}")]
+        .map(|rev| git(&world.root(), &["rev-parse", &rev]));
+    for id in ids {
+        let loose = world
+            .root()
+            .join(".git/objects")
+            .join(&id[..2])
+            .join(&id[2..]);
+        fs::remove_file(&loose).unwrap();
+        fs::write(&loose, "").unwrap();
+    }
+    let turn = world.begin(&work, "go on");
+    world.end(&work, turn);
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    git(&world.root(), &["fsck", "--strict", "--full"]);
+    let subjects = git(&world.root(), &["log", "--format=%s", name]);
+    assert_eq!(subjects.lines().count(), 4, "{subjects}");
+    let repaired = world.refs();
+    world.runtime.block_on(store.close());
+    let late = world.anew("late.db");
+    let mut recorder = world.recorder(&late);
+    world.pass(&mut recorder).unwrap();
+    assert_eq!(world.refs(), repaired);
+}
+
+#[test]
 fn a_thread_that_is_attached_takes_its_history_along_killed_anywhere() {
     let mut tips = std::collections::BTreeSet::new();
     let mut world = World::new();

@@ -215,6 +215,12 @@ impl Ledger {
         self.repair = true;
     }
 
+    /// Whether [`Ledger::repair`] was called: such a ledger writes packs only and is not kept.
+    #[must_use]
+    pub fn repairs(&self) -> bool {
+        self.repair
+    }
+
     /// Writes everything that waits: a few objects one by one, many as a pack.
     ///
     /// # Errors
