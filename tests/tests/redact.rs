@@ -13,9 +13,18 @@ const LINES: &[(&str, &[&str])] = &[
         "assigned-secret",
         &["client_secret = \"", "q7Hs92kLmZx04TbVn3Rw8c", "\""],
     ),
-    ("authorization", &["Authorization: Basic ", "dXNlcjpwYXNzd29yZDEyMw=="]),
-    ("anthropic-key", &["see sk-ant-", "api03-q7Hs92kLmZx04TbVn3Rw8cYp"]),
-    ("url-password", &["postgres://app:", "x9Kw2mQ7", "@db.local/app"]),
+    (
+        "authorization",
+        &["Authorization: Basic ", "dXNlcjpwYXNzd29yZDEyMw=="],
+    ),
+    (
+        "anthropic-key",
+        &["see sk-ant-", "api03-q7Hs92kLmZx04TbVn3Rw8cYp"],
+    ),
+    (
+        "url-password",
+        &["postgres://app:", "x9Kw2mQ7", "@db.local/app"],
+    ),
 ];
 
 const PLAIN: &str = "commit 2ec1b48a87d5e6e25bb55e792c0ea9f96e4ff021\nlet password = prompt();\n";
@@ -41,7 +50,10 @@ fn secrets_go_and_everything_else_stays() {
         assert!(!clean.contains(parts[1]), "{clean}");
     }
     let told = expect(&env, &cwd, 1, &["redact", "--check", "log.txt"]).stdout;
-    assert!(told.starts_with("log.txt:3:13: assigned-secret\n"), "{told}");
+    assert!(
+        told.starts_with("log.txt:3:13: assigned-secret\n"),
+        "{told}"
+    );
     fs::write(cwd.join("plain.txt"), PLAIN).unwrap();
     expect(&env, &cwd, 0, &["redact", "--check", "plain.txt"]);
     expect(&env, &cwd, 3, &["redact", "nothing.txt"]);
