@@ -179,7 +179,7 @@ impl World {
     }
 }
 
-fn update(update: Value) -> (&'static str, Value) {
+fn update(update: &Value) -> (&'static str, Value) {
     let frame = json!({"jsonrpc":"2.0","method":"session/update",
         "params":{"sessionId":"s","update":update}});
     ("from_agent", frame)
@@ -192,7 +192,7 @@ fn prompt(text: &str) -> (&'static str, Value) {
 }
 
 fn chunk(text: &str) -> (&'static str, Value) {
-    update(json!({"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":text}}))
+    update(&json!({"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":text}}))
 }
 
 /// Text that does not repeat: numbers among words.
@@ -223,11 +223,11 @@ fn ordinary(words: &mut Words, number: usize) -> Vec<(&'static str, Value)> {
         chunk(&words.text(150)),
         chunk(&words.text(150)),
         update(
-            json!({"sessionUpdate":"tool_call","toolCallId":id,"title":"Edit src/main.rs",
+            &json!({"sessionUpdate":"tool_call","toolCallId":id,"title":"Edit src/main.rs",
             "kind":"edit","status":"pending"}),
         ),
         update(
-            json!({"sessionUpdate":"tool_call_update","toolCallId":id,"status":"completed",
+            &json!({"sessionUpdate":"tool_call_update","toolCallId":id,"status":"completed",
             "content":[{"type":"diff","path":"src/main.rs","oldText":edit,
                 "newText":format!("{edit}more\n")}]}),
         ),
@@ -275,10 +275,10 @@ fn long() {
             for _ in 0..20 {
                 frames.push(chunk(&words.text(40)));
             }
-            frames.push(update(json!({"sessionUpdate":"tool_call","toolCallId":id,
+            frames.push(update(&json!({"sessionUpdate":"tool_call","toolCallId":id,
                 "title":"Run the tests","kind":"execute","status":"pending"})));
             frames.push(update(
-                json!({"sessionUpdate":"tool_call_update","toolCallId":id,
+                &json!({"sessionUpdate":"tool_call_update","toolCallId":id,
                 "status":"completed","content":[{"type":"content",
                     "content":{"type":"text","text":words.text(12_000)}}]}),
             ));
