@@ -152,6 +152,8 @@ fn find(text: &str) -> usize {
 }
 
 fn main() {
+    // Not within the first bench's time.
+    LazyLock::force(&KEPT);
     divan::main();
 }
 
