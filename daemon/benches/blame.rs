@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::panic,
     reason = "a bench that cannot be set up has nothing to tell"
 )]
