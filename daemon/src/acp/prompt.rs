@@ -301,13 +301,18 @@ pub(super) async fn tell_cut(room: &Room, thread: &Thread) {
     let Some(last) = last.filter(|last| last.status == TurnStatus::Interrupted) else {
         return;
     };
-    if thread.stream().is_none() || !thread.is_news(TOLD, last.number.into()) {
+    let Some(stream) = thread.stream() else {
+        return;
+    };
+    if !thread.is_news(TOLD, last.number.into()) {
         return;
     }
     thread.note(
         "The turn was interrupted: the daemon was restarted while the agent worked. The conversation \
          is kept; a new prompt goes on.",
     );
+    // A crash between the two says it twice; the other way round it would never be said.
+    stream.flush().await;
     thread.change(room, |_| {}).await;
 }
 

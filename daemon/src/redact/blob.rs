@@ -1,5 +1,6 @@
 //! Binary content in base64: replaced by its kind, size and digest before anything is scanned.
 
+use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use super::entropy::{is_token_byte, runs};
@@ -28,15 +29,8 @@ pub(super) fn first(text: &str, from: usize) -> Option<Start> {
             }
         });
     }
-    for (mark, _) in text[text.floor_char_boundary(from.saturating_sub(MARK.len()))..]
-        .match_indices(MARK)
-        .map(|(at, mark)| {
-            (
-                at + text.floor_char_boundary(from.saturating_sub(MARK.len())),
-                mark,
-            )
-        })
-    {
+    let before = from.saturating_sub(MARK.len());
+    for mark in memmem::find_iter(&text.as_bytes()[before..], MARK).map(|at| before + at) {
         let start = mark + MARK.len();
         if found.is_some_and(|found| found <= start) {
             break;

@@ -9,9 +9,20 @@ const MIN_ALONE: usize = 32;
 /// How far before a token its surroundings are looked at, in bytes.
 pub(super) const LOOK_BACK: usize = 96;
 
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-');
+        byte += 1;
+    }
+    table
+};
+
 /// A character of a token of base64, base64url, hexadecimal or an identifier.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-')
+    TOKEN_BYTES[byte as usize]
 }
 
 /// Calls `see(start, end)` for each run of token characters of at least `min` that starts at `from`

@@ -1,7 +1,7 @@
 //! The table of known secret formats, read from `rules.toml`.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, OnceLock},
 };
 
@@ -59,6 +59,26 @@ pub(super) struct Rule {
 #[serde(deny_unknown_fields)]
 struct File {
     rule: Vec<Rule>,
+}
+
+impl Rule {
+    /// All ways in which its literals are written.
+    fn forms(&self) -> BTreeSet<String> {
+        let mut forms = BTreeSet::new();
+        for literal in &self.literals {
+            forms.insert(literal.clone());
+            if self.fold {
+                forms.insert(literal.to_ascii_lowercase());
+                forms.insert(literal.to_ascii_uppercase());
+                let mut capital = literal.clone();
+                if let Some(first) = capital.get_mut(..1) {
+                    first.make_ascii_uppercase();
+                }
+                forms.insert(capital);
+            }
+        }
+        forms
+    }
 }
 
 /// A rule whose expression is compiled at its first use.
@@ -135,17 +155,36 @@ pub(super) static RULES: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
 pub(super) struct Literals {
     /// One bit for each hash of the three bytes with which a literal begins.
     bits: Vec<u64>,
-    /// By hash: literals and whose they are.
-    by_hash: HashMap<u16, Vec<(Box<str>, usize)>>,
+    /// How many bits are set before each word of `bits`.
+    ranks: Vec<usize>,
+    /// For each bit that is set, in order, the literals of that hash.
+    groups: Vec<Vec<Literal>>,
     /// By first byte, for the look at a literal that is cut off.
     pub(super) by_first: Vec<Vec<(Box<str>, usize)>>,
     pub(super) longest: usize,
+}
+
+struct Literal {
+    /// Its first eight bytes, and which bits of them it has: most are told apart by these.
+    start: u64,
+    mask: u64,
+    text: Box<str>,
+    rule: usize,
 }
 
 /// Sixteen bits of three bytes.
 const fn mix(a: u8, b: u8, c: u8) -> u16 {
     let all = a as u32 | (b as u32) << 8 | (c as u32) << 16;
     (all.wrapping_mul(0x9e37_79b1) >> 16) as u16
+}
+
+/// The first eight bytes of a text as a number; zeros where there are fewer.
+fn start_of(text: &[u8]) -> u64 {
+    let mut eight = [0; 8];
+    for (to, from) in eight.iter_mut().zip(text) {
+        *to = *from;
+    }
+    u64::from_le_bytes(eight)
 }
 
 impl Literals {
@@ -158,12 +197,21 @@ impl Literals {
         };
         for (at, three) in rest.windows(3).enumerate() {
             let hash = mix(three[0], three[1], three[2]);
-            if self.bits[usize::from(hash >> 6)] >> (hash & 63) & 1 == 0 {
+            let (word, bit) = (usize::from(hash >> 6), 1 << (hash & 63));
+            if self.bits[word] & bit == 0 {
                 continue;
             }
-            for (literal, rule) in self.by_hash.get(&hash).into_iter().flatten() {
-                if rest[at..].starts_with(literal.as_bytes()) {
-                    see(from + at, *rule);
+            let here = &rest[at..];
+            let start = match here.first_chunk() {
+                Some(eight) => u64::from_le_bytes(*eight),
+                None => start_of(here),
+            };
+            let before = (self.bits[word] & (bit - 1)).count_ones() as usize;
+            for literal in &self.groups[self.ranks[word] + before] {
+                if start & literal.mask == literal.start
+                    && here.starts_with(literal.text.as_bytes())
+                {
+                    see(from + at, literal.rule);
                 }
             }
         }
@@ -171,44 +219,41 @@ impl Literals {
 }
 
 pub(super) static LITERALS: LazyLock<Literals> = LazyLock::new(|| {
-    let mut literals = Literals {
-        bits: vec![0; 1 << 10],
-        by_hash: HashMap::new(),
-        by_first: vec![Vec::new(); 256],
-        longest: 0,
-    };
-    for (index, compiled) in RULES.iter().enumerate() {
-        let rule = &compiled.rule;
-        let mut forms: Vec<String> = Vec::new();
-        for literal in &rule.literals {
-            forms.push(literal.clone());
-            if rule.fold {
-                forms.push(literal.to_ascii_lowercase());
-                forms.push(literal.to_ascii_uppercase());
-                let mut capital = literal.clone();
-                if let Some(first) = capital.get_mut(..1) {
-                    first.make_ascii_uppercase();
-                }
-                forms.push(capital);
-            }
-        }
-        forms.sort();
-        forms.dedup();
-        for form in forms {
+    let mut by_hash: BTreeMap<u16, Vec<Literal>> = BTreeMap::new();
+    let mut by_first = vec![Vec::new(); 256];
+    let mut longest = 0;
+    for (rule, compiled) in RULES.iter().enumerate() {
+        for form in compiled.rule.forms() {
             let [first, second, third, ..] = *form.as_bytes() else {
                 continue;
             };
-            let hash = mix(first, second, third);
-            literals.bits[usize::from(hash >> 6)] |= 1 << (hash & 63);
-            let text = form.clone().into_boxed_str();
-            literals
-                .by_hash
-                .entry(hash)
-                .or_default()
-                .push((text, index));
-            literals.longest = literals.longest.max(form.len());
-            literals.by_first[usize::from(first)].push((form.into_boxed_str(), index));
+            let text = form.into_boxed_str();
+            longest = longest.max(text.len());
+            by_first[usize::from(first)].push((text.clone(), rule));
+            let literals = by_hash.entry(mix(first, second, third)).or_default();
+            literals.push(Literal {
+                start: start_of(text.as_bytes()),
+                mask: start_of(&vec![0xff; text.len()]),
+                text,
+                rule,
+            });
         }
     }
-    literals
+    let mut bits = vec![0_u64; 1 << 10];
+    for hash in by_hash.keys() {
+        bits[usize::from(hash >> 6)] |= 1 << (hash & 63);
+    }
+    let mut set = 0;
+    let rank = |word: &u64| {
+        let before = set;
+        set += word.count_ones() as usize;
+        before
+    };
+    Literals {
+        ranks: bits.iter().map(rank).collect(),
+        bits,
+        groups: by_hash.into_values().collect(),
+        by_first,
+        longest,
+    }
 });

@@ -1,10 +1,14 @@
 //! The shape of a value: what is no secret whatever its key is called.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::blob::decode;
 use super::entropy::shannon;
 
-/// Values that stand for one in examples.
-const EXAMPLES: [&str; 34] = [
+/// Values that stand for one in examples, in small letters.
+const EXAMPLES: [&str; 36] = [
     "example",
     "changeme",
     "change-me",
@@ -39,7 +43,17 @@ const EXAMPLES: [&str; 34] = [
     "getenv",
     "env.",
     "secrets.",
+    "1234567890abcdef",
+    "abcdefghijklm",
 ];
+
+/// Finds [`EXAMPLES`]; a test sees that it was built.
+static IS_EXAMPLE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(EXAMPLES)
+        .ok()
+});
 
 /// Whether a value is none of a secret by its shape alone: a digest, an identifier, a path, a
 /// version, a time, an address without credentials, plain words in base64, a stand-in.
@@ -226,15 +240,15 @@ fn is_address(value: &str) -> bool {
 }
 
 fn is_stand_in(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let first = lower.as_bytes().first().copied();
-    lower.bytes().all(|byte| Some(byte) == first)
-        || value.ends_with("EXAMPLE")
-        || value.ends_with("EXAMPLEKEY")
-        || EXAMPLES.iter().any(|word| lower.contains(word))
-        || "0123456789abcdefghijklmnopqrstuvwxyz0123456789".contains(&*lower)
-        || lower.contains("1234567890abcdef")
-        || lower.contains("abcdefghijklm")
+    const ROW: &str = "0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+    let bytes = value.as_bytes();
+    bytes
+        .iter()
+        .all(|byte| byte.eq_ignore_ascii_case(&bytes[0]))
+        || IS_EXAMPLE
+            .as_ref()
+            .is_some_and(|words| words.is_match(value))
+        || value.len() <= ROW.len() && ROW.contains(&*value.to_ascii_lowercase())
 }
 
 /// Ids and keys that are public by their own prefix.

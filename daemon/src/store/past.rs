@@ -127,7 +127,7 @@ impl Read<'_> {
             .0
             .prepare_cached(
                 "SELECT entries FROM event WHERE session = ?1 AND kind = 'turn_started'
-                 AND json_extract(body, '$.turn') = ?2 ORDER BY seq DESC LIMIT 1",
+                 AND json_extract(body, '$.data.turn') = ?2 ORDER BY seq DESC LIMIT 1",
             )?
             .query_row(params![session.as_str(), turn], |row| row.get(0))
             .optional()?;
