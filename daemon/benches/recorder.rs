@@ -157,6 +157,15 @@ impl World {
             .unwrap()
     }
 
+    fn loose(&self) -> usize {
+        let folders = fs::read_dir(self.root().join(".git/objects")).unwrap();
+        folders
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_name().len() == 2)
+            .map(|entry| fs::read_dir(entry.path()).unwrap().count())
+            .sum()
+    }
+
     /// The transcript as lines, as it lies in the store.
     fn plain(&self, out: &mut File) {
         let mut from = 0;
@@ -314,39 +323,44 @@ fn turns() {
     );
     let mut words = Words(9);
     let mut recorder = world.recorder();
-    let mut times = Vec::new();
     let mut plain = Vec::new();
+    let mut windows = Vec::new();
     let mut loose = 0;
-    for number in 0..TURNS {
-        let frames = ordinary(&mut words, number);
-        // The same bytes as files that nobody finds again: the least it could cost.
-        let text: String = frames.iter().map(|(_, frame)| frame.to_string()).collect();
-        world.turn(frames);
-        let began = Instant::now();
-        for part in ["conversation", "changes", "log", "turn"] {
-            let path = world.folder.path().join(format!("{part}-{number}"));
-            fs::write(path, &text).unwrap();
-        }
-        plain.push(began.elapsed());
-        let began = Instant::now();
-        world.pass(&mut recorder);
-        times.push(began.elapsed());
-        if number % 99 == 98 {
-            let mut count = 0;
-            for entry in fs::read_dir(world.root().join(".git/objects")).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_name().len() == 2 {
-                    count += fs::read_dir(entry.path()).unwrap().count();
-                }
-            }
-            loose = loose.max(count);
-        }
-    }
-    let base = spread("baseline: four plain files a turn", &mut plain, "");
+    let mut number = 0;
     for behind in BEHIND {
-        let mut window = times[behind..behind + WINDOW].to_vec();
+        // Those before are recorded in one go: one after another within seconds, they leave the file
+        // system tens of thousands of files that were deleted just now, and ext4 looks at each of
+        // them whenever it makes one.
+        while number < behind {
+            world.turn(ordinary(&mut words, number));
+            number += 1;
+        }
+        world.pass(&mut recorder);
+        let mut times = Vec::new();
+        for _ in 0..WINDOW {
+            let frames = ordinary(&mut words, number);
+            // The same bytes as files that nobody finds again: the least it could cost.
+            let text: String = frames.iter().map(|(_, frame)| frame.to_string()).collect();
+            world.turn(frames);
+            let began = Instant::now();
+            for part in ["conversation", "changes", "log", "turn"] {
+                let path = world.folder.path().join(format!("{part}-{number}"));
+                fs::write(path, &text).unwrap();
+            }
+            plain.push(began.elapsed());
+            let began = Instant::now();
+            world.pass(&mut recorder);
+            times.push(began.elapsed());
+            loose = loose.max(world.loose());
+            number += 1;
+        }
+        windows.push((behind, times));
+    }
+    assert_eq!(number, TURNS);
+    let base = spread("baseline: four plain files a turn", &mut plain, "");
+    for (behind, mut times) in windows {
         let name = format!("commit of a turn, {behind} turns behind");
-        let middle = spread(&name, &mut window, "");
+        let middle = spread(&name, &mut times, "");
         println!("  {:.1} times the baseline", middle / base);
     }
     println!("loose objects, the most seen: {loose}");

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -47,10 +48,9 @@ impl Editor {
         Ok(())
     }
 
-    /// Initialises and opens a session.
-    pub(super) fn open(&mut self) -> Result<(), String> {
+    /// Initialises and opens a session in a folder.
+    pub(super) fn open(&mut self, cwd: &Path) -> Result<(), String> {
         self.initialize()?;
-        let cwd = std::env::current_dir().unwrap_or_default();
         let params = json!({ "cwd": cwd, "mcpServers": [] });
         let answer = self.request("session/new", &params, |_| {})?;
         let session = answer["sessionId"].as_str();

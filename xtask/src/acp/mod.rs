@@ -9,8 +9,10 @@ pub(super) mod agent;
 #[cfg(unix)]
 mod daemon;
 mod editor;
+mod recorded;
 
 use std::{
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -37,15 +39,17 @@ const MEMORY: u64 = 8_000_000;
 struct Way {
     name: &'static str,
     command: Box<dyn Fn() -> Command>,
+    folder: PathBuf,
     delays: Vec<Duration>,
     rates: Vec<f64>,
 }
 
 impl Way {
-    fn new(name: &'static str, command: impl Fn() -> Command + 'static) -> Self {
+    fn new(name: &'static str, folder: &Path, command: impl Fn() -> Command + 'static) -> Self {
         Self {
             name,
             command: Box::new(command),
+            folder: folder.to_owned(),
             delays: Vec::new(),
             rates: Vec::new(),
         }
@@ -54,7 +58,7 @@ impl Way {
     fn turn(&mut self) -> Result<(), String> {
         let failed = |error| format!("{}: {error}", self.name);
         let mut editor = Editor::start((self.command)()).map_err(failed)?;
-        editor.open().map_err(failed)?;
+        editor.open(&self.folder).map_err(failed)?;
         editor.prompt("warm 200 200", |_| {}).map_err(failed)?;
         let (count, pause) = PACED;
         let text = format!("pace {count} {}", pause.as_micros());
@@ -100,6 +104,7 @@ pub(super) fn run(runs: u32) -> Result<(), String> {
     println!("| Figure | Measured | Limit | Held | Beside it |");
     println!("|---|---|---|---|---|");
     ways(&mut check)?;
+    recorded::run(&mut check)?;
     first(runs.max(3), &mut check)?;
     #[cfg(unix)]
     shim_alone(&mut check)?;
@@ -111,7 +116,7 @@ pub(super) fn run(runs: u32) -> Result<(), String> {
 }
 
 /// A place with a repository, and the command line of the agent.
-fn place() -> Result<(TestEnv, std::path::PathBuf, Vec<String>), String> {
+fn place() -> Result<(TestEnv, PathBuf, Vec<String>), String> {
     let env = TestEnv::new();
     let project = env.folder().join("project");
     std::fs::create_dir_all(&project).map_err(|error| error.to_string())?;
@@ -126,7 +131,7 @@ fn ways<'a>(check: &mut impl FnMut(&str, bool) -> &'a str) -> Result<(), String>
     let (env, project, agent) = place()?;
     let env = std::rc::Rc::new(env);
     let mut ways = vec![
-        Way::new("a direct pipe", {
+        Way::new("a direct pipe", &project, {
             let (env, project, agent) = (env.clone(), project.clone(), agent.clone());
             move || {
                 let mut command = env.command(&agent[0], &project);
@@ -134,18 +139,22 @@ fn ways<'a>(check: &mut impl FnMut(&str, bool) -> &'a str) -> Result<(), String>
                 command
             }
         }),
-        Way::new("`spectask acp`, daemon, agent", {
+        Way::new("`spectask acp`, daemon, agent", &project, {
             let (env, project, agent) = (env.clone(), project.clone(), agent.clone());
             move || env.spectask(&project, &["acp", "--", &agent[0], &agent[1]])
         }),
     ];
     if let Some(conductor) = conductor() {
-        let (env, project) = (env.clone(), project);
-        ways.push(Way::new("the SDK's conductor", move || {
-            let mut command = env.command(&conductor, &project);
-            command.args(["agent", &agent.join(" ")]);
-            command
-        }));
+        let env = env.clone();
+        ways.push(Way::new(
+            "the SDK's conductor",
+            &project.clone(),
+            move || {
+                let mut command = env.command(&conductor, &project);
+                command.args(["agent", &agent.join(" ")]);
+                command
+            },
+        ));
     }
     for _ in 0..ROUNDS {
         for way in &mut ways {
@@ -262,7 +271,7 @@ fn report_first<'a>(
 fn shim_alone<'a>(check: &mut impl FnMut(&str, bool) -> &'a str) -> Result<(), String> {
     let (env, project, agent) = place()?;
     daemon::start(&env.data_dir().join("daemon.sock"))?;
-    let mut way = Way::new("the shim alone", || Command::new("true"));
+    let mut way = Way::new("the shim alone", &project, || Command::new("true"));
     let mut times = Vec::new();
     let mut directs = Vec::new();
     let mut memory = 0;
