@@ -125,7 +125,7 @@ impl ZedEditor {
             .spawn()
             .expect("the shell starts");
         let shared = Arc::new(Shared {
-            desk: Mutex::new(Desk::new()),
+            desk: Mutex::new(Desk::new(project)),
             changed: Condvar::new(),
             stdin: Mutex::new(child.stdin.take()),
         });

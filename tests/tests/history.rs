@@ -7,6 +7,7 @@ use serde_json::Value;
 use spectask_tests::{SampleRepo, TestEnv};
 
 use crate::common::{LIMIT, example_env, expect, expect_json};
+use crate::threads_common::Place;
 
 /// A job that is done up to its review.
 fn job(env: &TestEnv, repo: &SampleRepo<'_>) {
@@ -36,6 +37,66 @@ fn until(
         assert!(started.elapsed() < LIMIT, "{args:?}: {answer:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn a_line_that_an_agent_committed_by_itself_leads_to_its_prompt() {
+    let place = Place::new();
+    let editor = place.editor();
+    let thread = editor.new_thread();
+    let here = &place.project;
+    let commit = |line: &str| {
+        format!(
+            "echo {line} >> notes.txt && GIT_CONFIG_GLOBAL=/dev/null git -c user.name=A -c user.email=a@b commit -qam x"
+        )
+    };
+    let orders = format!("terminal {0} && {0}", commit("zebra"));
+    editor.prompt(&thread, &orders).unwrap();
+    let said = editor.thread(&thread).said();
+    assert!(said.contains("exit 0"), "{said}");
+    // A person commits while the agent does something else.
+    let go = here.with_file_name("go");
+    let id = editor.send_prompt(&thread, &format!("tool; wait {}", go.display()));
+    editor.wait("the agent waits", |desk| {
+        let said = desk.threads[&thread].said();
+        said.contains("[t2-c2] waiting").then_some(())
+    });
+    let done = place
+        .env
+        .command("sh", here)
+        .args(["-c", &commit("own")])
+        .status();
+    assert!(done.unwrap().success());
+    std::fs::write(go, "").unwrap();
+    editor.answer(&id).unwrap();
+    let started = Instant::now();
+    loop {
+        let view = expect_json(&place.env, here, 0, &["history", "blame", "notes.txt"]);
+        let origins: Vec<Option<&Value>> = [4, 5, 6].map(|line| origin_of(&view, line)).into();
+        if let [Some(first), Some(second), None] = origins[..] {
+            for origin in [first, second] {
+                assert_eq!(origin["turn"], 1, "{view:#}");
+                assert!(
+                    origin["prompt"].as_str().unwrap().contains("zebra"),
+                    "{view:#}"
+                );
+            }
+            break;
+        }
+        assert!(started.elapsed() < LIMIT, "{view:#}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    place.finish(&[&editor]);
+}
+
+/// What stands behind a line.
+fn origin_of(view: &Value, line: u64) -> Option<&Value> {
+    let groups = view["groups"].as_array()?;
+    let group = groups
+        .iter()
+        .rfind(|group| group["line"].as_u64() <= Some(line))?;
+    let commit = usize::try_from(group["commit"].as_u64()?).ok()?;
+    Some(&view["commits"][commit]["origin"]).filter(|origin| !origin.is_null())
 }
 
 #[test]

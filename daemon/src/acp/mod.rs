@@ -8,6 +8,7 @@
 //! editor. A [`view::View`] shows a session's stream in an editor, whoever runs the session.
 
 mod capabilities;
+mod commits;
 mod dispatch;
 mod editor;
 mod frames;

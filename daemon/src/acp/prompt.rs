@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use spectask_protocol::{Role, TurnStatus};
 
 use super::{
+    commits::Before,
     editor::{Call, Editor},
     frames,
     history::{self, Shown},
@@ -141,6 +142,7 @@ async fn turn(
     tell_cut(room, thread).await;
     let forgot = open::forgot(thread);
     let recap = forgot.then(|| open::recap(room, thread)).flatten();
+    let before = Before::look(room, thread).await;
     let begun =
         workflow::thread::begin_turn(store, &thread.id, opened.session.clone(), Some(key.clone()));
     let number = match begun.await {
@@ -181,7 +183,13 @@ async fn turn(
     stream.frame(Way::FromAgent, &said);
     // What the editor hears is kept.
     stream.flush().await;
-    let ended = workflow::thread::end_turn(store, &thread.id, number, status, Some(reason)).await;
+    let commits = match before {
+        Some(before) => before.commits(room, thread).await,
+        None => Vec::new(),
+    };
+    let reason = Some(reason);
+    let ended =
+        workflow::thread::end_turn(store, &thread.id, number, status, reason, commits).await;
     if let Err(error) = ended {
         tracing::error!(%error, thread = %thread.id, "the end of a turn could not be kept");
     }

@@ -190,6 +190,42 @@ fn stream_holds_back_only_what_may_be_a_secret() {
 }
 
 #[test]
+fn a_persons_rules_hold_in_streams_wherever_they_are_cut() {
+    let keywords = ["EMP-".to_owned()];
+    let rules = [("staff-id", r"EMP-(\d{6})", keywords.as_slice())];
+    let user = super::UserRules::new(rules, ["^000000$"]).unwrap();
+    let redactor = Redactor::with_rules([7; 32], [], user);
+    let text = "of EMP-123456\nand EMP-000000, EMP-12345\nlast EMP-654321";
+    let whole = redactor.text(text).into_owned();
+    assert_eq!(whole.matches("«secret:staff-id:").count(), 2, "{whole}");
+    assert!(whole.contains("EMP-000000"), "{whole}");
+    for at in 0..text.len() {
+        for next in at..text.len() {
+            let pieces = [&text[..at], &text[at..next], &text[next..]];
+            assert_eq!(stream(&redactor, &pieces), whole, "{at} {next}");
+        }
+    }
+}
+
+#[test]
+fn long_base64_in_a_stream_becomes_its_digest_wherever_it_is_cut() {
+    let redactor = redactor();
+    let content = body("aB3dE5gH7jK9mN1pQ0rS2tU4vW6xYz+/", 5000);
+    for before in ["see ", "data:image/png;base64,", "\"data\":\""] {
+        let text = format!("{before}{content}\" and on");
+        let whole = redactor.text(&text).into_owned();
+        assert!(whole.len() < 200 && whole.ends_with("\" and on"), "{whole}");
+        for size in [1, 7, 64, 1000, 1023, 1024, 4000] {
+            let pieces: Vec<&str> = (0..text.len())
+                .step_by(size)
+                .map(|at| &text[at..text.len().min(at + size)])
+                .collect();
+            assert_eq!(stream(&redactor, &pieces), whole, "{before} {size}");
+        }
+    }
+}
+
+#[test]
 fn stream_is_bounded_and_linear() {
     let mut stream = StreamRedactor::new(redactor());
     let mut out = stream.push("eyJ").len();

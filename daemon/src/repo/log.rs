@@ -72,6 +72,45 @@ impl Repository {
         .collect()
     }
 
+    /// The commits on the way from `from` to `to` by first parents, oldest first and `to` with them;
+    /// no merges, and of more than `most` the newest. With `since` (seconds since the Unix epoch)
+    /// only those that were written then or later, not those that were only moved.
+    ///
+    /// # Errors
+    /// As [`Repository::commits`].
+    pub fn line(
+        &self,
+        from: Option<&str>,
+        to: &str,
+        since: Option<i64>,
+        most: usize,
+    ) -> Result<Vec<String>> {
+        let opened = self.open()?;
+        let about = || format!("the history of {to}");
+        let mut walk = opened.revwalk().map_err(object("read", about()))?;
+        walk.simplify_first_parent()
+            .and_then(|()| walk.set_sorting(git2::Sort::TOPOLOGICAL))
+            .map_err(object("read", about()))?;
+        walk.push(self.commit(&opened, to)?.id())
+            .map_err(object("read", about()))?;
+        if let Some(from) = from {
+            walk.hide(self.commit(&opened, from)?.id())
+                .map_err(object("read", about()))?;
+        }
+        let mut line = Vec::new();
+        for id in walk.take(most) {
+            let commit = id
+                .and_then(|id| opened.find_commit(id))
+                .map_err(object("read", about()))?;
+            let written = commit.author().when().seconds();
+            if commit.parent_count() < 2 && since.is_none_or(|since| written >= since) {
+                line.push(commit.id().to_string());
+            }
+        }
+        line.reverse();
+        Ok(line)
+    }
+
     /// Whether `ancestor` is `descendant` or lies in its history.
     ///
     /// # Errors
@@ -176,6 +215,36 @@ mod tests {
         assert!(repository.is_ancestor(&next, &next).unwrap());
         assert!(!repository.is_ancestor(&next, &base).unwrap());
         assert_eq!(repository.merge_base(&base, &next).unwrap(), Some(base));
+    }
+
+    #[test]
+    fn a_line_of_commits_leaves_out_merges_what_they_brought_and_what_is_old() {
+        let fixture = Fixture::new();
+        let dir = fixture.repo_dir();
+        let repository = fixture.repository();
+        let base = repository.head().unwrap().commit;
+        fixture.git(dir, &["checkout", "-q", "-b", "side"]);
+        fixture.commit("of somebody else", &[("side", "x")]);
+        fixture.git(dir, &["checkout", "-q", "-"]);
+        let first = fixture.commit("first", &[("a", "1")]);
+        fixture.git(dir, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        let old = ["commit", "-q", "--allow-empty", "-m", "moved"];
+        fixture.git(
+            dir,
+            &[&old[..], &["--date", "2001-01-01T00:00:00Z"]].concat(),
+        );
+        let moved = repository.head().unwrap().commit;
+        let last = fixture.commit("last", &[("a", "2")]);
+        let line = |from, since, most| repository.line(from, &last, since, most).unwrap();
+        let all = [first.clone(), moved, last.clone()];
+        assert_eq!(line(Some(&*base), None, 9), all);
+        assert_eq!(
+            line(Some(&*base), Some(1_000_000_000), 9),
+            [first, last.clone()]
+        );
+        assert_eq!(line(Some(&*base), None, 1), std::slice::from_ref(&last));
+        assert_eq!(line(Some(&*last), None, 9), Vec::<String>::new());
+        assert_eq!(line(None, None, 9).first(), Some(&base));
     }
 
     proptest! {

@@ -170,6 +170,9 @@ async fn work_turn(job: &Job<'_>, thread: &mut Option<Thread>) -> Result<(), Hal
     }
 }
 
+/// Commits of its agent's own that are kept of a turn.
+const OWN_COMMITS: usize = 200;
+
 /// Commits what a turn changed, after its edits of the specification are put back.
 async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
     job.ctx.set_step(&job.row.id, Some("committing".into()));
@@ -252,10 +255,17 @@ async fn take_work(job: &Job<'_>) -> Result<(), Halt> {
             Some("`spectask accept-empty` if that is right; `spectask retry` asks the agent again"),
         ));
     }
-    session::advance(
+    let (commit, from) = (head.commit.clone(), job.row.head.clone().unwrap_or(base));
+    let mut own = git(&job.repository, move |repository| {
+        repository.line(Some(&from), &commit, None, OWN_COMMITS)
+    })
+    .await?;
+    own.retain(|commit| *commit != head.commit);
+    session::advance_with(
         &job.ctx.store,
         &job.row.id,
         SessionStage::Verify,
+        own,
         move |row| {
             row.head = Some(head.commit);
             row.verified = None;

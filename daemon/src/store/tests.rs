@@ -386,6 +386,35 @@ async fn a_message_waits_until_a_turn_took_it_and_is_taken_once() {
 }
 
 #[tokio::test]
+async fn it_is_known_where_each_turn_begins() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let session = session(&store, &task).await;
+    let id = session.id.clone();
+    store
+        .write::<_, StoreError>(move |write| {
+            for turn in 1..=3 {
+                write.emit(None, Some(&id), &EventKind::TurnStarted { turn })?;
+                let frame = |n: u32| Frame {
+                    at: write.now(),
+                    direction: "to_agent".into(),
+                    frame: json!({ "n": n }),
+                };
+                let first = write.transcript_next(&id)?;
+                write.append_transcript(&id, first, (0..turn).map(frame).collect())?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let begins = |turn| {
+        let place = store.read(|read| read.turn_begins(&session.id, turn));
+        place.unwrap()
+    };
+    assert_eq!([1, 2, 3, 4].map(begins), [Some(0), Some(1), Some(3), None]);
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spectask.db");

@@ -82,6 +82,20 @@ pub async fn advance(
     stage: SessionStage,
     change: impl FnOnce(&mut SessionRow) + Send + 'static,
 ) -> Result<SessionRow, WorkflowError> {
+    advance_with(store, id, stage, Vec::new(), change).await
+}
+
+/// The same; `commits` are those of its agent that come before the session's new head.
+///
+/// # Errors
+/// As [`advance`].
+pub async fn advance_with(
+    store: &Store,
+    id: &WorkSessionId,
+    stage: SessionStage,
+    commits: Vec<String>,
+    change: impl FnOnce(&mut SessionRow) + Send + 'static,
+) -> Result<SessionRow, WorkflowError> {
     let id = id.clone();
     store
         .write(move |write| {
@@ -95,11 +109,11 @@ pub async fn advance(
             }
             let head = session.head.clone();
             change(&mut session);
-            if session.head != head
-                && let Some(commit) = session.head.clone()
-            {
-                let event = EventKind::SessionCommitted { commit };
-                write.emit(session.task.as_ref(), Some(&session.id), &event)?;
+            if session.head != head {
+                for commit in commits.into_iter().chain(session.head.clone()) {
+                    let event = EventKind::SessionCommitted { commit };
+                    write.emit(session.task.as_ref(), Some(&session.id), &event)?;
+                }
             }
             move_stage(write, &mut session, stage)?;
             Ok(session)

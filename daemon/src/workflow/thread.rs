@@ -122,7 +122,8 @@ pub async fn begin_turn(
         .await
 }
 
-/// Ends a turn of a thread and cancels its questions. One that has ended already stays as it is.
+/// Ends a turn of a thread and cancels its questions; `commits` are those that its agent made in it.
+/// One that has ended already stays as it is.
 ///
 /// # Errors
 /// When the session is not there or the database fails.
@@ -132,6 +133,7 @@ pub async fn end_turn(
     turn: u32,
     status: TurnStatus,
     reason: Option<String>,
+    commits: Vec<String>,
 ) -> Result<(), WorkflowError> {
     let id = id.clone();
     store
@@ -151,6 +153,10 @@ pub async fn end_turn(
                 }
                 thread.used_at = write.now();
             })?;
+            for commit in commits {
+                let event = EventKind::SessionCommitted { commit };
+                write.emit(session.task.as_ref(), Some(&id), &event)?;
+            }
             let event = EventKind::TurnEnded {
                 turn,
                 status,

@@ -163,7 +163,7 @@ async fn a_request_that_comes_again_gets_its_turn_and_no_other() {
     };
     assert_eq!((turn.number, turn.status), (1, TurnStatus::Running));
     for status in [TurnStatus::Ended, TurnStatus::Failed] {
-        end_turn(&world.store, &session.id, 1, status, None)
+        end_turn(&world.store, &session.id, 1, status, None, Vec::new())
             .await
             .unwrap();
     }
@@ -295,7 +295,9 @@ async fn take(store: &Store, ids: &[WorkSessionId], step: Step) -> Result<(), Wo
                 .await
                 .map(drop)
         }
-        Step::End(n, turn) => end_turn(store, &ids[n], turn, TurnStatus::Ended, None).await,
+        Step::End(n, turn) => {
+            end_turn(store, &ids[n], turn, TurnStatus::Ended, None, Vec::new()).await
+        }
         Step::Title(n) => set_title(store, &ids[n], "Name\n".into()).await.map(drop),
         Step::Close(n) => close(store, &ids[n]).await.map(drop),
         Step::Delete(n) => delete(store, &ids[n]).await.map(drop),

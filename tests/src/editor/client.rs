@@ -1,6 +1,6 @@
 //! What the window sends, and how it serves the agent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -194,7 +194,7 @@ fn serve(shared: &Arc<Shared>, method: &str, id: &Value, params: &Value) {
                 .map_err(|error| fault(-32603, &error.to_string()))
         }
         "terminal/create" => shared
-            .change(|desk| desk.terminals.create(params, Path::new(".")))
+            .change(|desk| desk.terminals.create(params))
             .map_err(|error| fault(-32603, &error)),
         "terminal/output" => terminal().map(|terminal| terminal.output()),
         "terminal/kill" => terminal().map(|terminal| {

@@ -1,6 +1,7 @@
 //! What a window knows: requests, threads, permissions, and what was wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -69,7 +70,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(project: &Path) -> Self {
         Self {
             frames: Vec::new(),
             threads: BTreeMap::new(),
@@ -82,7 +83,7 @@ impl Desk {
             stderr: String::new(),
             ended: false,
             asked: HashMap::new(),
-            terminals: Terminals::default(),
+            terminals: Terminals::new(project),
             checker: Checker::default(),
         }
     }

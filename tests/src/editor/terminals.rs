@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,18 +15,26 @@ pub(super) struct Terminal {
     output: Arc<Mutex<String>>,
 }
 
-#[derive(Default)]
 pub(super) struct Terminals {
+    project: PathBuf,
     open: HashMap<String, Terminal>,
     next: u64,
 }
 
 impl Terminals {
-    pub(super) fn create(&mut self, params: &Value, project: &Path) -> Result<Value, String> {
+    pub(super) fn new(project: &Path) -> Self {
+        Self {
+            project: project.to_owned(),
+            open: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    pub(super) fn create(&mut self, params: &Value) -> Result<Value, String> {
         let args = params["args"].as_array().into_iter().flatten();
         let mut command = Command::new(params["command"].as_str().unwrap_or_default());
         command.args(args.filter_map(Value::as_str));
-        command.current_dir(params["cwd"].as_str().map_or(project, Path::new));
+        command.current_dir(params["cwd"].as_str().map_or(&*self.project, Path::new));
         for variable in params["env"].as_array().into_iter().flatten() {
             let part = |name: &str| variable[name].as_str().unwrap_or_default().to_owned();
             command.env(part("name"), part("value"));
