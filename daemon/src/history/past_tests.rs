@@ -25,6 +25,7 @@ use crate::{
         Frame, NewImplementationTask, NewSession, NewTask, SearchFilter, Store, StoreError,
         TurnCommit,
     },
+    workflow::{self, WorkflowError},
 };
 
 const REQUIREMENTS: &str = "# Requirements\n\n## Requirement 1: Tokens\n\n**User Story:** As a user, \
@@ -631,6 +632,20 @@ async fn a_task_of_another_machine_can_be_read_searched_and_traced() {
         .turns;
     assert_eq!(turns.len(), 2);
     assert_eq!(turns[0].commits.len() + turns[1].commits.len(), 1);
+    // It is worked on elsewhere.
+    let name = || NAME.parse().unwrap();
+    for refused in [
+        workflow::task::cancel(&store, name()).await,
+        workflow::task::retry(&store, name()).await,
+        workflow::task::start(&store, NAME.parse().unwrap()).await,
+        workflow::task::set_paused(&store, NAME.parse().unwrap(), true).await,
+    ] {
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(&refused, WorkflowError::Elsewhere(of) if of == NAME),
+            "{refused}"
+        );
+    }
     // Its own machine has nothing to take over.
     let world = &remote.world;
     let own = import(&world.store, &redactor, &world.repo, NAME, None)

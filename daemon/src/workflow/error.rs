@@ -110,6 +110,9 @@ pub enum WorkflowError {
         /// Its SpecTask, where it has one.
         task: Option<String>,
     },
+    /// The SpecTask was taken over from another machine, to be read.
+    #[error("{0} was taken over from another machine: here it can be read, not worked on")]
+    Elsewhere(String),
     /// Not for whoever asked.
     #[error("{0}")]
     Forbidden(String),
@@ -171,6 +174,12 @@ impl From<WorkflowError> for Failure {
                 task.map(|task| {
                     format!("`spectask spawn {task} \"…\"` starts a session for what is left")
                 }),
+            ),
+            WorkflowError::Elsewhere(name) => (
+                FailureKind::InvalidState,
+                Some(format!(
+                    "work on it where it was made; `spectask history import {name}` brings what is new"
+                )),
             ),
             WorkflowError::Forbidden(_) => (FailureKind::Forbidden, None),
             WorkflowError::Repeated(_) => (FailureKind::Conflict, None),

@@ -70,6 +70,48 @@ pub fn find_session(
     Ok((task_of(read, &session)?, session))
 }
 
+/// The SpecTask that a person wants to change.
+///
+/// # Errors
+/// As [`find_task`]; when it was taken over from another machine.
+pub(super) fn task_here(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, WorkflowError> {
+    let task = find_task(read, name)?;
+    is_here(read, Some(&task))?;
+    Ok(task)
+}
+
+/// The SpecTask or session that a person wants to change.
+///
+/// # Errors
+/// As [`find_target`]; when it was taken over from another machine.
+pub(super) fn target_here(read: &Read<'_>, name: &SessionRef) -> Result<Target, WorkflowError> {
+    let target = find_target(read, name)?;
+    is_here(read, target.task())?;
+    Ok(target)
+}
+
+/// The session that a person wants to change, and its SpecTask.
+///
+/// # Errors
+/// As [`find_session`]; when it was taken over from another machine.
+pub(super) fn session_here(
+    read: &Read<'_>,
+    name: &SessionRef,
+) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
+    let (task, session) = find_session(read, name)?;
+    is_here(read, task.as_ref())?;
+    Ok((task, session))
+}
+
+fn is_here(read: &Read<'_>, task: Option<&TaskRow>) -> Result<(), WorkflowError> {
+    match task {
+        Some(task) if read.is_imported(&task.id)? == Some(true) => {
+            Err(WorkflowError::Elsewhere(task.name()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The SpecTask of a session, where it has one.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use spectask_protocol::{
 
 use super::{
     WorkflowError,
-    lookup::{Target, find_id, find_target, session_name, task_of},
+    lookup::{Target, find_id, session_name, target_here, task_of},
     new_id,
 };
 use crate::store::{MessageRow, NewMessage, Read, SessionRow, Store, TaskRow, Write};
@@ -59,7 +59,7 @@ pub async fn tell(store: &Store, tell: Tell) -> Result<Vec<MessageRow>, Workflow
     }
     store
         .write(move |write| {
-            let target = find_target(write, &tell.to)?;
+            let target = target_here(write, &tell.to)?;
             let sender = match &tell.sender {
                 Some(id) => Some(find_id(write, id)?),
                 None => None,

@@ -8,7 +8,7 @@ use spectask_protocol::{
 };
 
 use super::{
-    NextPrompt, WorkflowError, error::refused, lookup::find_task, machine::move_task, reopen,
+    NextPrompt, WorkflowError, error::refused, lookup::task_here, machine::move_task, reopen,
 };
 use crate::{
     spec::{self, Documents, Profile},
@@ -198,7 +198,7 @@ pub async fn approve(
 ) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             in_review(&task, "approve")?;
             let revision = newest(write, &task, approval.revision)?;
             if revision.digest != approval.digest {
@@ -334,7 +334,7 @@ pub async fn request_changes(
     }
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             in_review(&task, "request changes to")?;
             let revision = newest(write, &task, seen)?;
             write.insert_review(
@@ -377,7 +377,7 @@ pub async fn reject(
 ) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             in_review(&task, "reject")?;
             let revision = task.revision.unwrap_or(0);
             let said = comment.as_deref();
@@ -415,7 +415,7 @@ pub async fn edit(
     }
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             in_review(&task, "edit")?;
             let before = newest(write, &task, seen)?;
             let mut texts = DocumentTexts::of(&before);

@@ -9,7 +9,7 @@ use spectask_protocol::{
 use super::{
     NextPrompt, Spawner, WorkflowError,
     error::{refused, refused_ad_hoc},
-    lookup::{Target, find_id, find_session, find_target, load, session_name},
+    lookup::{Target, find_id, load, session_here, session_name, target_here},
     machine::{move_session, move_stage, move_task},
     new_id,
 };
@@ -178,7 +178,7 @@ pub async fn halt(
 ) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
     store
         .write(move |write| {
-            let (task, mut session) = find_session(write, &name)?;
+            let (task, mut session) = session_here(write, &name)?;
             if session.is_ad_hoc() {
                 return Ok((task, session));
             }
@@ -311,7 +311,7 @@ pub async fn spawn(
     }
     store
         .write(move |write| {
-            let (mut task, parent) = match find_target(write, &name)? {
+            let (mut task, parent) = match target_here(write, &name)? {
                 Target::Task(task) => (task, None),
                 Target::Session(Some(task), session) => (task, Some(session.id)),
                 Target::Session(None, session) => {
@@ -369,7 +369,7 @@ pub async fn spawn(
 pub async fn accept_empty(store: &Store, name: SessionRef) -> Result<SessionRow, WorkflowError> {
     store
         .write(move |write| {
-            let (task, mut session) = find_session(write, &name)?;
+            let (task, mut session) = session_here(write, &name)?;
             let empty =
                 session.waiting.as_ref().map(|waiting| waiting.kind) == Some(WaitKind::EmptyResult);
             if !empty {

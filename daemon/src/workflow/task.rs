@@ -8,7 +8,7 @@ use spectask_protocol::{
 use super::{
     WorkflowError,
     error::{refused, refused_ad_hoc},
-    lookup::{Target, find_target, find_task, session_name},
+    lookup::{Target, find_task, session_name, target_here, task_here},
     machine::{move_session, move_task},
     new_id, reopen,
 };
@@ -122,7 +122,7 @@ fn queue_planning(write: &Write<'_>, task: &mut TaskRow) -> Result<(), WorkflowE
 pub async fn start(store: &Store, name: TaskRef) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             match task.status {
                 SpecTaskStatus::Backlog => queue_planning(write, &mut task)?,
                 SpecTaskStatus::SpecApproved | SpecTaskStatus::QueuedImplementation => {
@@ -157,7 +157,7 @@ pub async fn set_paused(
 ) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             if task.status.is_final() {
                 return Err(refused("pause or resume", &task, "it has ended"));
             }
@@ -199,7 +199,7 @@ pub async fn toggle_archived(store: &Store, name: TaskRef) -> Result<TaskRow, Wo
 /// When it has ended.
 pub async fn cancel(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowError> {
     store
-        .write(move |write| match find_target(write, &name)? {
+        .write(move |write| match target_here(write, &name)? {
             Target::Task(mut task) => {
                 if task.status.is_final() {
                     return Err(refused("cancel", &task, "it has ended"));
@@ -272,7 +272,7 @@ fn cancel_session(write: &Write<'_>, session: &mut SessionRow) -> Result<(), Wor
 /// When there is nothing to try again.
 pub async fn retry(store: &Store, name: SessionRef) -> Result<TaskRow, WorkflowError> {
     store
-        .write(move |write| match find_target(write, &name)? {
+        .write(move |write| match target_here(write, &name)? {
             Target::Session(task, session) if session.is_ad_hoc() => {
                 Err(refused_ad_hoc("retry", task.as_ref(), &session))
             }
@@ -355,7 +355,7 @@ pub async fn finish(
 ) -> Result<TaskRow, WorkflowError> {
     store
         .write(move |write| {
-            let mut task = find_task(write, &name)?;
+            let mut task = task_here(write, &name)?;
             check_finish(write, &task, incomplete)?;
             let (status, how) = match how {
                 FinishHow::Check => return Ok(task),

@@ -8,7 +8,7 @@ use spectask_protocol::{
 
 use super::{
     WorkflowError,
-    lookup::{find_id, find_session, find_task, session_name, task_of},
+    lookup::{find_id, find_session, session_name, task_here, task_of},
     machine::move_session,
 };
 use crate::store::{NewSession, NewThread, Read, SessionRow, Store, TaskRow, ThreadRow, Write};
@@ -253,7 +253,7 @@ pub async fn attach(
     store
         .write(move |write| {
             let task = match task {
-                Some(task) => Some(find_task(write, &task)?),
+                Some(task) => Some(task_here(write, &task)?),
                 None => None,
             };
             let wanted = task.as_ref().map(|task| task.id.clone());
