@@ -32,6 +32,10 @@ const PROMPT: usize = 256 << 10;
 /// Frames that one transaction takes.
 const FRAMES: usize = 200;
 
+/// What is taken of the transcripts of one SpecTask at a time, in bytes of JSON: more than any real one
+/// has, and less than fills a disk.
+const TOTAL: usize = 1 << 30;
+
 /// What a name of the shape `7-user-auth` says.
 fn numbered(name: &str) -> Option<(u32, String)> {
     let (number, slug) = name.split_once('-')?;
@@ -53,6 +57,8 @@ struct Import<'a> {
     redactor: &'a Redactor,
     past: Past,
     record: TaskRecord,
+    /// Bytes of transcripts that may still be taken.
+    left: usize,
     done: Imported,
 }
 
@@ -110,6 +116,7 @@ pub async fn import(
         redactor,
         past,
         record,
+        left: TOTAL,
         done,
     };
     import
@@ -300,6 +307,11 @@ impl Import<'_> {
         self.done.sessions += u32::from(fresh);
         let turns: Vec<TurnRecord> = session.turns(&self.past).collect();
         for turn in turns {
+            if self.left == 0 {
+                let text = format!("{} is too long: its end was left out", record.name);
+                self.done.problems.push(text);
+                break;
+            }
             self.turn(session, turn).await?;
         }
         Ok(())
@@ -374,6 +386,7 @@ impl Import<'_> {
                 first = entry.index;
             }
             let mut frame = entry.frame;
+            self.left = self.left.saturating_sub(frame.to_string().len());
             self.redactor.json(&mut frame);
             batch.push(Frame {
                 at: millis(&entry.at),
