@@ -617,8 +617,11 @@ list! {
 /// Lays out the recorded history of a SpecTask as folders: `specs/{task}/…`, `sessions/{task}/…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LayOutParams {
-    /// The SpecTask.
+    /// The SpecTask; `threads` for the sessions of a repository that belong to none.
     pub task: TaskRef,
+    /// A folder in the repository whose threads are meant, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
     /// without a folder: `history/{task}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

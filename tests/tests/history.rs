@@ -86,6 +86,14 @@ fn a_line_that_an_agent_committed_by_itself_leads_to_its_prompt() {
         assert!(started.elapsed() < LIMIT, "{view:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
+    let out = here.with_file_name("out").display().to_string();
+    let args = ["history", "export", "threads", "--to", &out];
+    let done = expect_json(&place.env, here, 0, &args);
+    assert_eq!(done["sessions"], 1, "{done}");
+    let folder = std::fs::read_dir(format!("{out}/sessions/threads")).unwrap();
+    let folder = folder.map(|entry| entry.unwrap().path()).next().unwrap();
+    let said = std::fs::read_to_string(folder.join("conversation.md")).unwrap();
+    assert!(said.contains("zebra"), "{said}");
     place.finish(&[&editor]);
 }
 

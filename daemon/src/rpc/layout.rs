@@ -12,25 +12,57 @@ use super::{error, face::Face};
 use crate::{
     recorder::{self, Exported, RecordError},
     repo::{Author, CommitMessage, Ledger, Repository},
-    store::{ProjectRow, TaskRow},
+    store::{LOOSE, TaskRow},
     workflow::lookup::find_task,
 };
+
+/// Whose history is laid out.
+struct Source {
+    name: String,
+    /// A folder in the repository.
+    root: PathBuf,
+    /// None: the threads of the repository.
+    task: Option<TaskRow>,
+}
 
 pub(super) async fn lay_out(
     face: Arc<Face>,
     _role: Role,
     params: LayOutParams,
 ) -> Result<LaidOut, Failure> {
+    let source = source(&face, &params)?;
+    let work = move || laid_out(&source, params);
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(error::internal)?
+}
+
+fn source(face: &Face, params: &LayOutParams) -> Result<Source, Failure> {
+    if params.task.as_str() == LOOSE {
+        let root = params.repository.as_ref().map(PathBuf::from);
+        let root = root.filter(|root| root.is_absolute()).ok_or_else(|| {
+            Failure::new(
+                FailureKind::InvalidParams,
+                "`repository` is missing: a folder in the repository of the threads",
+            )
+        })?;
+        return Ok(Source {
+            name: LOOSE.to_owned(),
+            root,
+            task: None,
+        });
+    }
     let (task, project) = face.ctx.store.read(|read| {
         let task = find_task(read, &params.task)?;
         let project = read.project(&task.project)?;
         Ok::<_, crate::workflow::WorkflowError>((task, project))
     })?;
     let project = project.ok_or_else(|| error::internal("the project is not there"))?;
-    let work = move || laid_out(&task, &project, params);
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(error::internal)?
+    Ok(Source {
+        name: task.name(),
+        root: project.root.into(),
+        task: Some(task),
+    })
 }
 
 fn failed(error: RecordError) -> Failure {
@@ -41,19 +73,18 @@ fn failed(error: RecordError) -> Failure {
     }
 }
 
-fn laid_out(
-    task: &TaskRow,
-    project: &ProjectRow,
-    params: LayOutParams,
-) -> Result<LaidOut, Failure> {
-    let repository = Repository::discover(&project.root).map_err(error::repository)?;
+fn laid_out(source: &Source, params: LayOutParams) -> Result<LaidOut, Failure> {
+    let repository = Repository::discover(&source.root).map_err(error::repository)?;
     let ledger = Ledger::open(&repository).map_err(error::repository)?;
-    let name = task.name();
-    let specs = repository
-        .branch_tip(&task.branch())
-        .map_err(error::repository)?;
+    let name = &source.name;
+    let specs = match &source.task {
+        Some(task) => repository
+            .branch_tip(&task.branch())
+            .map_err(error::repository)?,
+        None => None,
+    };
     let exported =
-        recorder::export(&ledger, &name, specs.as_deref(), params.records).map_err(failed)?;
+        recorder::export(&ledger, name, specs.as_deref(), params.records).map_err(failed)?;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let (files, sessions) = (count(exported.files.len()), count(exported.sessions));
     let (place, commit) = match params.folder {
@@ -63,13 +94,18 @@ fn laid_out(
         }
         None => {
             let branch = params.branch.unwrap_or_else(|| format!("history/{name}"));
-            if branch == task.branch() && !task.status.is_final() {
+            let open = source.task.as_ref().filter(|task| !task.status.is_final());
+            if open.is_some_and(|task| task.branch() == branch) {
                 let text = format!("{branch} is the work of {name}, which is not finished");
                 return Err(Failure::new(FailureKind::Conflict, text)
                     .hint(format!("leave --to-branch away: it is history/{name} then")));
             }
-            let start = specs.as_deref().unwrap_or(&task.base);
-            let commit = commit(&repository, &branch, start, &name, &exported)?;
+            let start = match (specs, &source.task) {
+                (Some(specs), _) => specs,
+                (None, Some(task)) => task.base.clone(),
+                (None, None) => repository.head().map_err(error::repository)?.commit,
+            };
+            let commit = commit(&repository, &branch, &start, name, &exported)?;
             (branch, Some(commit))
         }
     };
@@ -90,8 +126,10 @@ fn commit(
 ) -> Result<String, Failure> {
     let tip = repository.branch_tip(branch).map_err(error::repository)?;
     let parent = tip.as_deref().unwrap_or(start);
-    let message =
-        CommitMessage::new(format!("History of {name}")).trailer("Spec-Task", name.to_owned());
+    let mut message = CommitMessage::new(format!("History of {name}"));
+    if name != LOOSE {
+        message = message.trailer("Spec-Task", name.to_owned());
+    }
     let new = repository
         .commit_files(parent, &exported.files, &message, &Author::User)
         .map_err(error::repository)?;

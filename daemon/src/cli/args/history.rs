@@ -160,7 +160,7 @@ What comes is to be read: nothing works on it. When its number is taken here, it
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The SpecTask
+    /// The SpecTask; `threads` for what belongs to none, as folders
     pub(in crate::cli) task: TaskRef,
     #[command(flatten)]
     pub(in crate::cli) form: ExportTo,

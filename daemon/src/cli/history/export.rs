@@ -77,6 +77,7 @@ async fn lay_out(ctx: &Context, args: ExportArgs) -> Result<Exit, CliError> {
     };
     let params = LayOutParams {
         task: args.task,
+        repository: ctx.folder()?.to_str().map(str::to_owned),
         branch: args.form.to_branch,
         folder,
         records: args.records,
