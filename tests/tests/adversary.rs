@@ -249,6 +249,26 @@ fn it_neither_ticks_nor_edits_the_specification() {
     }
     job.assert_done();
     job.assert_documents();
+    // What it could commit by itself is told of its turn, beside what the daemon committed.
+    let own = || {
+        let log = env.json(job.repo.path(), &["history", "log", "1"]);
+        let turns = log["turns"].as_array().unwrap().clone();
+        let commits = turns.iter().filter_map(|turn| turn["commits"].as_array());
+        let subjects = |id: &Value| {
+            let id = id.as_str().unwrap();
+            job.repo.git(&["log", "-1", "--format=%s", id])
+        };
+        commits
+            .map(|commits| commits.iter().map(subjects).collect::<Vec<_>>())
+            .filter(|subjects| subjects.len() == 2)
+            .filter(|subjects| subjects.iter().any(|text| text == "Everything is done"))
+            .count()
+    };
+    let started = Instant::now();
+    while own() == 0 {
+        assert!(started.elapsed() < LIMIT, "none is told of");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
