@@ -140,6 +140,9 @@ pub struct BlameGroup {
 pub struct BlameCommit {
     /// Its id.
     pub id: String,
+    /// The commit of the file's own history that has these lines, where this one was squashed into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     /// Its author's name.
     pub author: String,
     /// When it was written, RFC 3339, UTC.
@@ -249,9 +252,10 @@ pub struct TracedWork {
 pub struct ImportParams {
     /// A folder in the repository.
     pub cwd: String,
-    /// The name of the SpecTask on its refs, such as `7-user-auth`.
+    /// The SpecTask on its refs, by name or number: `7-user-auth`, `7`.
     pub task: String,
-    /// A remote to fetch the refs from; those of the repository when absent.
+    /// A remote to fetch the refs from. Absent: the repository's own are taken, or else those that were
+    /// fetched before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<String>,
 }
@@ -261,6 +265,11 @@ pub struct ImportParams {
 pub struct Imported {
     /// The name of the SpecTask here; its number may be another one.
     pub task: String,
+    /// Its name on the refs.
+    pub recorded_as: String,
+    /// The repository that it is kept for, which another clone of it may have taken it over for: its main
+    /// working tree, or its git directory when bare.
+    pub repository: String,
     /// Sessions that are new.
     pub sessions: u32,
     /// Turns that are new.
@@ -275,8 +284,6 @@ pub struct Imported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportForm {
-    /// A zip file with `specs/` and `sessions/`.
-    Zip,
     /// Notes of git-ai 3.0.0 in `refs/notes/ai`.
     GitAi,
     /// Records of agent-trace 0.1.
@@ -290,18 +297,15 @@ pub struct ExportParams {
     pub task: TaskRef,
     /// The form.
     pub form: ExportForm,
-    /// The zip file to write, absolute; it must not be there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
 }
 
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exported {
-    /// Where it is: a file or a ref; none for records.
+    /// The ref that it is in; none for records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// Files in the package, notes that were written, or records.
+    /// Notes that were written, or records.
     pub count: u32,
     /// Commits that were left out because they have a note already, or are not there.
     pub skipped: u32,

@@ -81,6 +81,9 @@ pub struct SpecTaskView {
     /// Why it failed, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether it was taken over from another machine, to be read: nothing works on it here.
+    #[serde(default)]
+    pub imported: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
     /// RFC 3339, UTC.
@@ -753,7 +756,7 @@ pub struct CommandAnswer {
 /// History that was laid out as folders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LaidOut {
-    /// The branch or the folder.
+    /// The branch, the folder or the zip file.
     pub place: String,
     /// The commit on the branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -619,7 +619,8 @@ list! {
 pub struct LayOutParams {
     /// The SpecTask; `threads` for the sessions of a repository that belong to none.
     pub task: TaskRef,
-    /// A folder in the repository whose threads are meant, absolute.
+    /// A folder in the repository whose threads are meant, or whose refs are looked through for a SpecTask
+    /// that the daemon does not know; absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// The branch that gets them in one commit, on top of what it has, or of `specs/{task}`. Absent,
@@ -629,6 +630,9 @@ pub struct LayOutParams {
     /// The folder that gets them, absolute; it must be empty or not be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The zip file that gets them, absolute; it must not be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zip: Option<String>,
     /// Whether the machine-readable records and frames go with them.
     #[serde(default)]
     pub records: bool,

@@ -161,7 +161,10 @@ pub(super) fn task_of(target: &SessionRef) -> Option<TaskRef> {
 }
 
 fn only<'a>(tasks: &'a [SpecTaskView], fit: &Fit) -> Result<&'a SpecTaskView, CliError> {
-    let fitting: Vec<_> = tasks.iter().filter(|task| (fit.test)(task)).collect();
+    let fitting: Vec<_> = tasks
+        .iter()
+        .filter(|task| !task.imported && (fit.test)(task))
+        .collect();
     match fitting.as_slice() {
         [task] => Ok(task),
         [] => Err(CliError::new(
@@ -197,6 +200,10 @@ mod tests {
         let tasks = [review.clone(), work.clone()];
         assert_eq!(only(&tasks, &IN_REVIEW).unwrap().name, "7-user-auth");
         assert_eq!(only(&tasks, &FINISHABLE).unwrap_err().code(), 3);
+        let mut imported = fixtures::task(9, "theirs", SpecTaskStatus::SpecReview);
+        imported.imported = true;
+        let with = [review.clone(), imported];
+        assert_eq!(only(&with, &IN_REVIEW).unwrap().name, "7-user-auth");
         let both = only(&tasks, &OPEN).unwrap_err();
         assert_eq!(both.code(), 2);
         assert!(both.render(false).contains("7-user-auth, 8-search"));

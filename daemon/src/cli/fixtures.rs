@@ -42,6 +42,7 @@ pub(super) fn task(number: u32, slug: &str, status: SpecTaskStatus) -> SpecTaskV
         active: 0,
         stuck: 0,
         error: None,
+        imported: false,
         created_at: "2026-03-04T08:00:00Z".into(),
         updated_at: "2026-03-04T09:55:00Z".into(),
     }

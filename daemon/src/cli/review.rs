@@ -80,7 +80,7 @@ fn render(sheet: &mut Sheet, review: &ReviewView, width: Option<usize>) {
         );
         diff(sheet, &review.diff);
     }
-    if review.task.status != SpecTaskStatus::SpecReview {
+    if review.task.status != SpecTaskStatus::SpecReview || review.task.imported {
         return;
     }
     let name = &review.task.name;

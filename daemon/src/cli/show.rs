@@ -69,9 +69,15 @@ pub(super) fn header(sheet: &mut Sheet, task: &SpecTaskView) {
         WorkMode::Parallel => format!("parallel, at most {} at a time", task.limit),
         WorkMode::Simple => "simple".to_owned(),
     };
+    let how = if task.imported {
+        let (_, there) = wording::task_status(task.status);
+        format!(" · {there} where it was recorded; nothing works on it here")
+    } else {
+        format!(" · {mode} · {}", task.agent)
+    };
     label(sheet, "state")
         .put(tone, state)
-        .line(Tone::Faint, &format!(" · {mode} · {}", task.agent));
+        .line(Tone::Faint, &how);
     if let Some(error) = &task.error {
         label(sheet, "error").line(Tone::Bad, error);
     }

@@ -30,6 +30,9 @@ pub(super) const fn task_status(status: SpecTaskStatus) -> (Tone, &'static str) 
 
 /// A SpecTask's state with what holds it up.
 pub(super) const fn task_state(task: &SpecTaskView) -> (Tone, &'static str) {
+    if task.imported {
+        return (Tone::Faint, "imported");
+    }
     if task.paused && !task.status.is_final() {
         return (Tone::Warn, "paused");
     }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use spectask_protocol::{BlameCommit, BlameGroup, BlameView, Origin, SessionRef, WorkSessionId};
+use spectask_protocol::{
+    BlameCommit, BlameGroup, BlameView, Origin, SessionRef, SpecTaskId, WorkSessionId,
+};
 
 use super::{
     HistoryError, recorded,
@@ -62,6 +64,7 @@ pub fn blame(
         repository: &repository,
         past: repository.past()?,
         origins: HashMap::new(),
+        imported: HashMap::new(),
         incomplete: false,
     };
     let blame = finder.find(store, blame)?;
@@ -75,6 +78,8 @@ struct Finder<'a> {
     repository: &'a Repository,
     past: Past,
     origins: HashMap<String, Origin>,
+    /// Sessions of SpecTasks that were taken over, as their refs have them.
+    imported: HashMap<SpecTaskId, Vec<recorded::OnRef>>,
     incomplete: bool,
 }
 
@@ -108,7 +113,7 @@ impl Finder<'_> {
                     by_blob
                 });
                 if !by_blob.is_empty() {
-                    self.unsquash(&mut blame, at, by_blob);
+                    self.unsquash(store, &mut blame, at, by_blob)?;
                 }
             }
             let new = blame.commits.get(before..).unwrap_or_default();
@@ -150,13 +155,20 @@ impl Finder<'_> {
         Ok(tips)
     }
 
-    /// Lines of a commit whose file is that of a recorded branch came of the commits of that branch.
-    fn unsquash(&self, blame: &mut Blame, at: usize, tips: &HashMap<String, Vec<&String>>) {
+    /// Lines of a commit whose file is that of a recorded branch came of the commits of that branch,
+    /// as far as those are known to be of a turn.
+    fn unsquash(
+        &self,
+        store: &Store,
+        blame: &mut Blame,
+        at: usize,
+        tips: &HashMap<String, Vec<&String>>,
+    ) -> Result<(), HistoryError> {
         let commit = blame.commits[at].clone();
-        let Some(id) = commit.id else { return };
+        let Some(id) = commit.id else { return Ok(()) };
         let file = self.past.blob(&id, &commit.path);
         let Some(same) = file.and_then(|file| tips.get(&file)) else {
-            return;
+            return Ok(());
         };
         for tip in same.iter().filter(|tip| ***tip != id).take(AGAIN) {
             let numbers: Vec<u32> = blame
@@ -166,11 +178,11 @@ impl Finder<'_> {
                 .map(|line| line.origin)
                 .collect();
             let (Some(first), Some(last)) = (numbers.iter().min(), numbers.iter().max()) else {
-                return;
+                return Ok(());
             };
-            let Ok(again) = self
-                .repository
-                .blame(&commit.path, Some((*first, *last)), Some(tip))
+            let Ok(mut again) =
+                self.repository
+                    .blame(&commit.path, Some((*first, *last)), Some(tip))
             else {
                 continue;
             };
@@ -182,20 +194,35 @@ impl Finder<'_> {
             {
                 continue;
             }
+            let ids: Vec<String> = again.commits.iter().filter_map(|c| c.id.clone()).collect();
+            let mut known = HashMap::new();
+            store.read(|read| by_id(read, &ids, &mut known))?;
+            if known.is_empty() {
+                continue;
+            }
+            let is_known = |place: usize| {
+                let id = again.commits[place].id.as_ref();
+                id.is_some_and(|id| known.contains_key(id))
+            };
             let start = blame.commits.len();
             let by_line: HashMap<u32, usize> = again
                 .lines
                 .iter()
+                .filter(|line| is_known(line.commit))
                 .map(|line| (line.line, line.commit))
                 .collect();
+            for commit in &mut again.commits {
+                commit.within = Some(id.clone());
+            }
             blame.commits.extend(again.commits);
             for line in blame.lines.iter_mut().filter(|line| line.commit == at) {
                 if let Some(place) = by_line.get(&line.origin) {
                     line.commit = start + place;
                 }
             }
-            return;
+            return Ok(());
         }
+        Ok(())
     }
 
     /// Finds commits again by their tree, or by what they change.
@@ -254,6 +281,9 @@ impl Finder<'_> {
             if let Some(mut origin) = origin(read, &mut abouts, session, via)? {
                 origin.turn = Some(*turn);
                 origin.prompt = prompt;
+                if origin.work.is_empty() {
+                    self.complete(&mut abouts, read, session, &mut origin)?;
+                }
                 self.origins.insert(id.clone(), origin);
             }
         }
@@ -266,6 +296,32 @@ impl Finder<'_> {
             {
                 self.origins.insert(id.clone(), origin);
             }
+        }
+        Ok(())
+    }
+
+    /// Takes what a session served from its ref, for a SpecTask whose documents did not come with it.
+    fn complete(
+        &mut self,
+        abouts: &mut Abouts,
+        read: &Read<'_>,
+        session: &WorkSessionId,
+        origin: &mut Origin,
+    ) -> Result<(), HistoryError> {
+        let about = abouts.get(read, session)?;
+        let Some(task) = about.and_then(|about| about.task.as_ref()) else {
+            return Ok(());
+        };
+        if !task.imported {
+            return Ok(());
+        }
+        let all = self
+            .imported
+            .entry(task.id.clone())
+            .or_insert_with(|| recorded::sessions(&self.past, task.id.as_str()));
+        if let Some(found) = all.iter().find(|one| one.record.id == *session) {
+            origin.work.clone_from(&found.record.tasks);
+            origin.requirements.clone_from(&found.record.requirements);
         }
         Ok(())
     }
@@ -312,6 +368,7 @@ impl Finder<'_> {
                 *places.entry(line.commit).or_insert_with(|| {
                     commits.push(BlameCommit {
                         id: id.clone(),
+                        within: of.within.clone(),
                         author: of.author.clone(),
                         at: Timestamp::from_second(of.at)
                             .unwrap_or_default()

@@ -27,6 +27,22 @@ pub enum HistoryError {
         /// What was asked for.
         name: String,
     },
+    /// No ref of that name was written or fetched.
+    #[error(
+        "there is no recorded history of {name:?} {}",
+        match remote {
+            Some(remote) => format!("on {remote}"),
+            None => "in this repository".to_owned(),
+        }
+    )]
+    NotRecorded {
+        /// What was asked for.
+        name: String,
+        /// The remote that was asked; none for the repository.
+        remote: Option<String>,
+        /// What there is, for a person.
+        known: Vec<String>,
+    },
     /// What a ref holds is not what the recorder writes.
     #[error("{name} cannot be read: {why}")]
     Damaged {
@@ -39,9 +55,18 @@ pub enum HistoryError {
 
 impl From<HistoryError> for Failure {
     fn from(error: HistoryError) -> Self {
+        let text = error.to_string();
         let kind = match error {
             HistoryError::Workflow(error) => return error.into(),
             HistoryError::Store(error) => return WorkflowError::from(error).into(),
+            HistoryError::NotRecorded { remote, known, .. } => {
+                let failure = Self::new(FailureKind::NotFound, text);
+                return match (known.as_slice(), remote) {
+                    ([], Some(_)) => failure,
+                    ([], None) => failure.hint("`--from REMOTE` fetches it from where it is"),
+                    (known, _) => failure.hint(format!("there is: {}", known.join(", "))),
+                };
+            }
             HistoryError::Repo(
                 RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. },
             )
@@ -50,6 +75,6 @@ impl From<HistoryError> for Failure {
             | HistoryError::Invalid(_) => FailureKind::InvalidParams,
             HistoryError::Repo(_) | HistoryError::Damaged { .. } => FailureKind::InvalidState,
         };
-        Failure::new(kind, error.to_string())
+        Self::new(kind, text)
     }
 }

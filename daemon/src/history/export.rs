@@ -1,6 +1,4 @@
-//! The history of a SpecTask in other forms: a package, notes of git-ai, records of agent-trace.
-
-use std::path::Path;
+//! The history of a SpecTask in other forms: notes of git-ai, records of agent-trace.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,7 +10,6 @@ use super::{
     turns::{Abouts, requirements},
 };
 use crate::{
-    recorder::format::{SESSIONS, TASKS},
     repo::{AddedLines, Past, Repository},
     store::{Store, TaskRow, TurnCommit},
     workflow::lookup::{find_task, session_name},
@@ -34,12 +31,7 @@ struct Linked {
 ///
 /// # Errors
 /// When there is no such SpecTask or nothing to export; when git or the database fails.
-pub fn export(
-    store: &Store,
-    task: &TaskRef,
-    form: ExportForm,
-    file: Option<&Path>,
-) -> Result<Exported, HistoryError> {
+pub fn export(store: &Store, task: &TaskRef, form: ExportForm) -> Result<Exported, HistoryError> {
     let (task, root) = store.read(|read| -> Result<_, HistoryError> {
         let task = find_task(read, task)?;
         let project = read.project(&task.project)?;
@@ -51,10 +43,6 @@ pub fn export(
     })?;
     let repository = Repository::discover(&root)?;
     match form {
-        ExportForm::Zip => {
-            let file = file.ok_or_else(|| HistoryError::Invalid("name a file to write".into()))?;
-            zip(&repository, &task, file)
-        }
         ExportForm::GitAi => notes(&repository.past()?, &linked(store, &task)?),
         ExportForm::AgentTrace => records(&repository.past()?, &task, &linked(store, &task)?),
     }
@@ -81,42 +69,6 @@ fn linked(store: &Store, task: &TaskRow) -> Result<Vec<Linked>, HistoryError> {
         }
         all.sort_by(|a, b| (a.commit.at, &a.commit.id).cmp(&(b.commit.at, &b.commit.id)));
         Ok(all)
-    })
-}
-
-/// `specs/{task}/` and `sessions/{task}/`, as they are on the branch and the refs.
-fn zip(repository: &Repository, task: &TaskRow, file: &Path) -> Result<Exported, HistoryError> {
-    let past = repository.past()?;
-    let name = task.name();
-    let mut parts = Vec::new();
-    let folder = format!("specs/{name}");
-    let tip = repository
-        .branch_tip(&task.branch())?
-        .or_else(|| task.tip.clone());
-    if let Some(tip) = tip.filter(|tip| past.facts(tip).is_some()) {
-        parts.push((folder.clone(), tip, Some(folder)));
-    }
-    if let Some(tip) = past.tip(&format!("{TASKS}{name}")) {
-        parts.push((format!("sessions/{name}"), tip, None));
-    }
-    let start = format!("{SESSIONS}{name}/");
-    for (full, tip) in past.refs(&start)? {
-        let session = full.strip_prefix(&start).unwrap_or_default();
-        parts.push((format!("sessions/{name}/{session}"), tip, None));
-    }
-    if parts.is_empty() {
-        return Err(HistoryError::NotFound {
-            what: "recorded history of",
-            name,
-        });
-    }
-    let (tree, count) = past.compose(&parts)?;
-    repository.archive(&tree, file)?;
-    Ok(Exported {
-        place: Some(file.display().to_string()),
-        count,
-        skipped: 0,
-        records: Vec::new(),
     })
 }
 

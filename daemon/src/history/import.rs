@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use spectask_protocol::{AgentName, Imported, SpecTaskId, TranscriptEntry, WorkSessionId};
+use spectask_protocol::{AgentName, Imported, SpecTaskId, TaskRef, TranscriptEntry, WorkSessionId};
 
 use super::{
     HistoryError,
-    recorded::{self, OnRef, REMOTES},
+    place::documents_at,
+    recorded::{self, OWN, OnRef, REMOTES},
 };
 use crate::{
     recorder::format::{TaskRecord, TurnRecord},
@@ -19,7 +20,7 @@ use crate::{
         Frame, ImportedSession, ImportedTask, ImportedTurn, NewImplementationTask, NewRevision,
         Store, StoreError, TurnCommit,
     },
-    workflow::{new_id, review::DocumentTexts},
+    workflow::{WorkflowError, lookup::find_task, new_id, review::DocumentTexts},
 };
 
 /// What is read of a document, in bytes.
@@ -62,8 +63,9 @@ struct Import<'a> {
     done: Imported,
 }
 
-/// Takes a SpecTask over from the refs of a repository, or of one of its remotes, which are fetched.
-/// What is there already stays; asking again brings what is new.
+/// Takes a SpecTask over, named short or whole, from the refs of a repository (its own, or else those
+/// that were fetched), or from one of its remotes, which are fetched. What is there already stays;
+/// asking again brings what is new.
 ///
 /// # Errors
 /// When the refs do not hold it or are not what the recorder writes; when the SpecTask is of this
@@ -80,37 +82,50 @@ pub async fn import(
     if let Some(remote) = remote {
         check_ref_segment(remote)?;
         let (repository, remote) = (repository.clone(), remote.to_owned());
+        let short = task.bytes().all(|byte| byte.is_ascii_digit());
+        let (own, all) = if short {
+            (format!("{task}-"), format!("{task}-"))
+        } else {
+            (format!("{task}/"), task.to_owned())
+        };
         let patterns = [
-            format!("+refs/spectask/sessions/{task}/*:{REMOTES}{remote}/sessions/{task}/*"),
-            format!("+refs/spectask/tasks/{task}*:{REMOTES}{remote}/tasks/{task}*"),
-            format!("+refs/heads/specs/{task}*:{REMOTES}{remote}/specs/{task}*"),
+            format!("+refs/spectask/sessions/{own}*:{REMOTES}{remote}/sessions/{own}*"),
+            format!("+refs/spectask/tasks/{all}*:{REMOTES}{remote}/tasks/{all}*"),
+            format!("+refs/heads/specs/{all}*:{REMOTES}{remote}/specs/{all}*"),
         ];
         let fetched =
             tokio::task::spawn_blocking(move || repository.fetch_refs(&remote, &patterns)).await;
         fetched.map_err(|error| HistoryError::Invalid(error.to_string()))??;
     }
     let past = repository.past()?;
-    let (record, sessions) = recorded::task(&past, task, remote).ok_or_else(|| {
-        let what = match remote {
-            Some(_) => "recorded history on the remote of",
-            None => "recorded history in this repository of",
-        };
-        let name = task.to_owned();
-        HistoryError::NotFound { what, name }
-    })?;
+    let (start, name) = recorded::named(&past, task, remote)?;
+    let (record, sessions) =
+        recorded::task(&past, &start, &name).ok_or_else(|| HistoryError::Damaged {
+            name: format!("{start}tasks/{name}"),
+            why: "it holds no record of a SpecTask".to_owned(),
+        })?;
     let done = Imported {
         task: String::new(),
+        recorded_as: name.clone(),
+        repository: String::new(),
         sessions: 0,
         turns: 0,
         entries: 0,
         problems: Vec::new(),
     };
-    let branch = match remote {
-        Some(remote) => past.tip(&format!("{REMOTES}{remote}/specs/{task}")),
-        None => past
-            .tip(&format!("refs/heads/specs/{task}"))
-            .or_else(|| past.tip(&format!("refs/remotes/origin/specs/{task}"))),
-    };
+    let fetched = start
+        .strip_prefix(REMOTES)
+        .map(|remote| remote.trim_end_matches('/'));
+    // Another SpecTask of this machine may have that name, and the branch.
+    let taken =
+        store.read(
+            |read| match name.parse().map(|name: TaskRef| find_task(read, &name)) {
+                Ok(Ok(own)) => Ok(own.id != record.id),
+                Ok(Err(WorkflowError::NotFound { .. })) | Err(_) => Ok(false),
+                Ok(Err(error)) => Err(error),
+            },
+        )?;
+    let branch = documents_at(&past, &name, fetched, start == OWN || !taken);
     let mut import = Import {
         store,
         redactor,
@@ -147,7 +162,8 @@ impl Import<'_> {
         };
         let (number, slug) =
             numbered(&record.name).ok_or_else(|| damaged("it has a name that no SpecTask has"))?;
-        if self.store.read(|read| read.is_imported(&record.id))? == Some(false) {
+        let known = self.store.read(|read| read.task(&record.id))?;
+        if known.is_some_and(|known| !known.imported) {
             return Err(HistoryError::Invalid(format!(
                 "{} was made on this machine; there is nothing to take over",
                 record.name
@@ -164,7 +180,11 @@ impl Import<'_> {
         };
         let documents = branch.and_then(|tip| self.documents(tip));
         if documents.is_none() {
-            let text = format!("the branch specs/{} is not here: no documents", record.name);
+            let text = format!(
+                "no documents: neither the branch specs/{0} nor a folder specs/{0} is here; \
+                 fetch it, and import again",
+                record.name
+            );
             self.done.problems.push(text);
         }
         let mut new = ImportedTask {
@@ -183,7 +203,7 @@ impl Import<'_> {
         let common = repository.common_dir().display().to_string();
         let root = repository.root().display().to_string();
         let completed = record.completed.clone();
-        let row = self
+        let (row, root) = self
             .store
             .write::<_, StoreError>(move |write| {
                 new.project = write.ensure_project(&new.project, &common, &root)?.id;
@@ -205,10 +225,16 @@ impl Import<'_> {
                         write.set_implementation_task(work.id, status, work.session.as_ref())?;
                     }
                 }
-                write.task(&new.id)
+                let row = write.task(&new.id)?;
+                let project = match &row {
+                    Some(row) => write.project(&row.project)?,
+                    None => None,
+                };
+                Ok((row, project.map(|project| project.root)))
             })
             .await?;
         self.done.task = row.map_or_else(String::new, |row| row.name());
+        self.done.repository = root.unwrap_or_default();
         Ok(())
     }
 
@@ -289,6 +315,7 @@ impl Import<'_> {
             agent,
             implementation_task: None,
             merged: record.merged.clone().filter(|id| is_commit(id)),
+            verified: record.verified,
             created_at: millis(&record.created_at),
             ended_at: record.ended_at.as_deref().map(millis),
         };

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::json;
 use spectask_protocol::{
-    BlameCommit, ExportForm, Origin, SessionMethod, SessionPhase, SessionStatus, SpecTaskId,
-    SpecTaskStatus, TranscriptEntry, TurnStatus, WorkMode, WorkSessionId,
+    BlameCommit, ExportForm, Failure, Origin, SessionMethod, SessionPhase, SessionStatus,
+    SpecTaskId, SpecTaskStatus, TranscriptEntry, TurnStatus, WorkMode, WorkSessionId,
 };
 use tempfile::TempDir;
 
@@ -278,8 +278,14 @@ async fn a_squash_and_a_rename_lose_no_turn() {
     world.git(&["merge", "-q", "--squash", "specs/1-user-auth"]);
     world.git(&["commit", "-qm", "User auth (#1)"]);
     world.git(&["branch", "-qD", "specs/1-user-auth"]);
+    // The line of before the branch keeps its commit.
     let all = [is("person", 0), is("content", 1), is("content", 2)];
     assert_eq!(world.turns("a.txt"), all);
+    let squashed = world.git(&["rev-parse", "main"]);
+    for (line, commit) in world.blame("a.txt") {
+        let within = commit.unwrap().within;
+        assert_eq!(within, (line > 1).then(|| squashed.trim().to_owned()));
+    }
     world.git(&["mv", "a.txt", "c.txt"]);
     world.git(&["commit", "-qm", "rename"]);
     assert_eq!(world.turns("c.txt"), all);
@@ -378,16 +384,16 @@ async fn a_requirement_leads_to_commits_and_to_what_is_missing() {
 async fn exports_name_the_lines_of_each_commit() {
     let world = World::new().await;
     let task = "1".parse().unwrap();
-    let notes = export(&world.store, &task, ExportForm::GitAi, None).unwrap();
+    let notes = export(&world.store, &task, ExportForm::GitAi).unwrap();
     assert_eq!((notes.count, notes.skipped), (2, 0));
-    let again = export(&world.store, &task, ExportForm::GitAi, None).unwrap();
+    let again = export(&world.store, &task, ExportForm::GitAi).unwrap();
     assert_eq!((again.count, again.skipped), (0, 2));
     let note = world.git(&["notes", "--ref=ai", "show", "HEAD"]);
     assert!(
         note.starts_with("a.txt\n  ") && note.contains(" 3\n---\n{"),
         "{note}"
     );
-    let records = export(&world.store, &task, ExportForm::AgentTrace, None)
+    let records = export(&world.store, &task, ExportForm::AgentTrace)
         .unwrap()
         .records;
     assert_eq!(records.len(), 2);
@@ -396,10 +402,6 @@ async fn exports_name_the_lines_of_each_commit() {
     assert_eq!(record["vcs"]["revision"], world.git(&["rev-parse", "HEAD"]));
     let ranges = &record["files"][0]["conversations"][0]["ranges"];
     assert_eq!(*ranges, json!([{ "start_line": 3, "end_line": 3 }]));
-    let file = world.folder.path().join("out.zip");
-    let zip = export(&world.store, &task, ExportForm::Zip, Some(&file));
-    // Nothing is recorded: the branch has no documents, and there are no refs.
-    assert!(zip.is_ok_and(|zip| zip.count == 0) || !file.exists());
 }
 
 /// Writes the refs of a SpecTask `7-user-auth` as the recorder does.
@@ -453,6 +455,7 @@ impl Remote {
             ended_at: None,
             turns: 2,
             merged: None,
+            verified: Some(true),
             cursor: Cursor::default(),
             resume: Cursor::default(),
             segments: crate::recorder::format::Segments::default(),
@@ -593,7 +596,7 @@ async fn a_task_of_another_machine_can_be_read_searched_and_traced() {
     let none = import(&store, &redactor, &folder, NAME, None)
         .await
         .unwrap_err();
-    assert!(matches!(none, HistoryError::NotFound { .. }), "{none}");
+    assert!(matches!(none, HistoryError::NotRecorded { .. }), "{none}");
     let done = import(&store, &redactor, &folder, NAME, Some("origin"))
         .await
         .unwrap();
@@ -652,6 +655,180 @@ async fn a_task_of_another_machine_can_be_read_searched_and_traced() {
         .await
         .unwrap();
     assert_eq!(own.task, NAME);
+}
+
+#[tokio::test]
+async fn documents_may_come_later_and_from_anywhere() {
+    let remote = Remote::new().await;
+    let (folder, store) = remote.clone("there");
+    let redactor = Redactor::new([]);
+    let world = &remote.world;
+    let specs = format!("specs/{NAME}");
+    let documents = world.git(&["rev-parse", &specs]);
+    world.git(&["branch", "-qD", &specs]);
+    World::git_in(
+        &folder,
+        &["update-ref", "-d", &format!("refs/remotes/origin/{specs}")],
+    );
+    let missing = import(&store, &redactor, &folder, "8", Some("origin")).await;
+    assert!(matches!(
+        missing,
+        Err(HistoryError::NotRecorded { known, .. }) if known.is_empty()
+    ));
+    let done = import(&store, &redactor, &folder, "7", Some("origin"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (done.task.as_str(), done.recorded_as.as_str()),
+        (NAME, NAME)
+    );
+    assert!(done.problems[0].starts_with("no documents: "), "{done:?}");
+    let session = |store: &Store| {
+        let row = store.read(|read| read.session(&remote.session)).unwrap();
+        row.unwrap()
+    };
+    assert_eq!(session(&store).implementation_task, None);
+    assert_eq!(session(&store).verified, Some(true));
+    let named = import(&store, &redactor, &folder, "8-other", None).await;
+    let failure = Failure::from(named.unwrap_err());
+    assert_eq!(
+        failure.hint.as_deref(),
+        Some("there is: 7-user-auth (--from origin)")
+    );
+    // A merge brought them: what was fetched before is enough.
+    World::git_in(&folder, &["merge", "-q", "--ff", &documents]);
+    let done = import(&store, &redactor, &folder, "7", None).await.unwrap();
+    assert_eq!(done.problems, Vec::<String>::new());
+    assert!(session(&store).implementation_task.is_some());
+    let view = trace(&store, &NAME.parse().unwrap(), Some("1.1")).unwrap();
+    assert_eq!(view.criteria[0].work[0].verified, Some(true));
+    // The refs of a remote are laid out as those of this machine are.
+    let place = super::place(&store, &"7".parse().unwrap(), None).unwrap();
+    assert_eq!(place.start, "refs/spectask/remotes/origin/");
+    assert_eq!(place.documents.len(), 3);
+}
+
+#[tokio::test]
+async fn a_ticked_task_that_nobody_is_known_to_have_done_is_a_gap() {
+    let remote = Remote::new().await;
+    let (folder, store) = remote.clone("there");
+    let git = |args: &[&str]| remote.world.git(args);
+    git(&[
+        "update-ref",
+        "-d",
+        &format!("refs/spectask/sessions/{NAME}/01-tokens"),
+    ]);
+    import(&store, &Redactor::new([]), &folder, NAME, Some("origin"))
+        .await
+        .unwrap();
+    let view = trace(&store, &NAME.parse().unwrap(), Some("1.1")).unwrap();
+    assert_eq!(
+        view.criteria[0].gaps,
+        ["task 1 is ticked, but no session is known that did it"]
+    );
+}
+
+#[tokio::test]
+async fn documents_outlive_their_branch() {
+    let world = World::new().await;
+    let at = || super::place(&world.store, &"1".parse().unwrap(), None).unwrap();
+    let place = at();
+    assert_eq!(
+        (place.start.as_str(), place.name.as_str()),
+        ("refs/spectask/", "1-user-auth")
+    );
+    // No branch has any: those that the daemon keeps.
+    let names: Vec<&str> = place
+        .documents
+        .iter()
+        .map(|(path, _)| path.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "specs/1-user-auth/requirements.md",
+            "specs/1-user-auth/design.md",
+            "specs/1-user-auth/tasks.md"
+        ]
+    );
+    world.commit("documents", &[("specs/1-user-auth/tasks.md", "as merged")]);
+    let place = at();
+    assert_eq!(
+        place.documents,
+        [(
+            "specs/1-user-auth/tasks.md".to_owned(),
+            b"as merged".to_vec()
+        )]
+    );
+    assert!(super::place(&world.store, &"9".parse().unwrap(), None).is_err());
+    let nothing = super::place(&world.store, &"9".parse().unwrap(), Some(&world.repo));
+    assert!(matches!(nothing, Err(HistoryError::NotRecorded { .. })));
+}
+
+#[tokio::test]
+async fn decisions_are_found() {
+    let world = World::new().await;
+    let task = world
+        .store
+        .read(|read| read.task_numbered(1))
+        .unwrap()
+        .unwrap();
+    let sessions = world.store.read(|read| read.sessions(&task.id)).unwrap();
+    let session = sessions.last().unwrap().id.clone();
+    let decide = |session, text: &str| {
+        workflow::turn::decided(
+            &world.store,
+            Some(task.id.clone()),
+            session,
+            text.to_owned(),
+            "cli".to_owned(),
+        )
+    };
+    decide(None, "Zebras keep their stripes").await.unwrap();
+    decide(Some(session.clone()), "Tokens expire, zebras too")
+        .await
+        .unwrap();
+    let find = |text: &str, filter: SearchFilter, most| {
+        super::find(&world.store, text, &filter, most).unwrap().hits
+    };
+    let hits = find("ZEBRA", SearchFilter::default(), 9);
+    assert_eq!(hits.len(), 2);
+    assert_eq!(
+        (hits[0].who.as_str(), &hits[0].session),
+        ("decision", &session)
+    );
+    assert_eq!(hits[0].turn, 2);
+    assert_eq!(find("zebra", SearchFilter::default(), 1).len(), 1);
+    let of = SearchFilter {
+        task: Some(task.id.clone()),
+        ..SearchFilter::default()
+    };
+    assert_eq!(find("zebra", of, 9).len(), 2);
+    let of = SearchFilter {
+        session: Some(session.clone()),
+        ..SearchFilter::default()
+    };
+    assert_eq!(find("zebra", of, 9).len(), 1);
+    for nothing in [
+        SearchFilter {
+            task: Some(id()),
+            ..SearchFilter::default()
+        },
+        SearchFilter {
+            project: Some(id()),
+            ..SearchFilter::default()
+        },
+        SearchFilter {
+            until: Some(1),
+            ..SearchFilter::default()
+        },
+        SearchFilter {
+            file: Some("a.txt".into()),
+            ..SearchFilter::default()
+        },
+    ] {
+        assert_eq!(find("zebra", nothing, 9), []);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use spectask_protocol::{RecordedTurn, SpecTaskId, TranscriptEntry, WorkSessionId};
 
+use super::HistoryError;
 use crate::{
     recorder::format::{
         Recorded, SESSION, SESSIONS, SessionRecord, TASK, TASKS, TaskRecord, TurnRecord,
@@ -9,6 +10,9 @@ use crate::{
     },
     repo::Past,
 };
+
+/// Where the recorder of this machine writes: `{this}sessions/…`.
+pub const OWN: &str = "refs/spectask/";
 
 /// Where refs are put that were fetched from a remote: `{this}{remote}/sessions/…`.
 pub(super) const REMOTES: &str = "refs/spectask/remotes/";
@@ -18,6 +22,9 @@ const RECORD: usize = 4 << 20;
 
 /// What is read of a segment of frames; one frame alone may be longer than a segment.
 const SEGMENT: usize = 64 << 20;
+
+/// SpecTasks that a person is told of who named none of them.
+const NAMED: usize = 8;
 
 /// Turns and segments that are looked at.
 const TURNS: u32 = 100_000;
@@ -165,25 +172,79 @@ pub(super) fn sessions(past: &Past, task: &str) -> Vec<OnRef> {
     found
 }
 
-/// What a person takes over: the record of a SpecTask and its sessions, from the repository's own refs
-/// or from those of a remote.
-pub(super) fn task(
-    past: &Past,
-    task: &str,
-    remote: Option<&str>,
-) -> Option<(TaskRecord, Vec<OnRef>)> {
-    let (tasks, sessions) = match remote {
-        Some(remote) => (
-            format!("{REMOTES}{remote}/tasks/{task}"),
-            format!("{REMOTES}{remote}/sessions/{task}/"),
-        ),
-        None => (format!("{TASKS}{task}"), format!("{SESSIONS}{task}/")),
+/// SpecTasks that have refs: what those begin with, and the name there. The repository's own come
+/// first.
+fn tasks(past: &Past, remote: Option<&str>) -> Vec<(String, String)> {
+    let refs = match remote {
+        Some(remote) => past.refs(&format!("{REMOTES}{remote}/tasks/")),
+        None => past.refs(TASKS).map(|mut own| {
+            own.extend(past.refs(REMOTES).unwrap_or_default());
+            own
+        }),
     };
-    let commit = past.tip(&tasks)?;
-    let record = TaskRecord::parse(&past.read(&commit, TASK, RECORD)?)?;
-    if record.name != task {
-        return None;
+    let places = refs.unwrap_or_default().into_iter();
+    places
+        .filter_map(|(full, _)| match about(&full)? {
+            Recorded::Task { task } => {
+                let start = full.strip_suffix(&format!("tasks/{task}"))?.to_owned();
+                Some((start, task))
+            }
+            Recorded::Session { .. } => None,
+        })
+        .collect()
+}
+
+/// Where the SpecTask is that a person names, short or whole: on the refs of a remote, or on the
+/// repository's own and, if there is none of that name, on those that were fetched.
+pub(super) fn named(
+    past: &Past,
+    wanted: &str,
+    remote: Option<&str>,
+) -> Result<(String, String), HistoryError> {
+    let all = tasks(past, remote);
+    let mut found: Vec<&(String, String)> =
+        all.iter().filter(|(_, name)| means(wanted, name)).collect();
+    if found.iter().any(|(start, _)| start == OWN) {
+        found.retain(|(start, _)| start == OWN);
     }
+    let place = |(start, name): &(String, String)| match start.strip_prefix(REMOTES) {
+        Some(remote) => format!("{name} (--from {})", remote.trim_end_matches('/')),
+        None => name.clone(),
+    };
+    match found[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(HistoryError::NotRecorded {
+            name: wanted.to_owned(),
+            remote: remote.map(str::to_owned),
+            known: all.iter().take(NAMED).map(place).collect(),
+        }),
+        _ => {
+            let places: Vec<String> = found.into_iter().map(place).collect();
+            Err(HistoryError::Invalid(format!(
+                "{wanted:?} is recorded more than once: {}",
+                places.join(", ")
+            )))
+        }
+    }
+}
+
+/// Where the SpecTask of that id is.
+pub(super) fn by_id(past: &Past, id: &SpecTaskId) -> Option<(String, String)> {
+    tasks(past, None)
+        .into_iter()
+        .find(|(start, name)| record(past, start, name).is_some_and(|record| record.id == *id))
+}
+
+fn record(past: &Past, start: &str, name: &str) -> Option<TaskRecord> {
+    let commit = past.tip(&format!("{start}tasks/{name}"))?;
+    let record = TaskRecord::parse(&past.read(&commit, TASK, RECORD)?)?;
+    (record.name == name).then_some(record)
+}
+
+/// The record of a SpecTask and its sessions, from the refs that begin so.
+pub(super) fn task(past: &Past, start: &str, name: &str) -> Option<(TaskRecord, Vec<OnRef>)> {
+    let record = record(past, start, name)?;
+    let sessions = format!("{start}sessions/{name}/");
     let sessions = all(past, &[sessions.as_str()])
         .into_iter()
         .filter(|session| {

@@ -1,12 +1,13 @@
 //! Searches what was said: the index names stretches, newest first, and each is looked at in the
-//! transcript.
+//! transcript. Decisions are looked at one by one.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-use spectask_protocol::{SearchHit, SearchResult, WorkSessionId};
+use jiff::Timestamp;
+use spectask_protocol::{Event, EventKind, SearchHit, SearchResult, WorkSessionId};
 
 use super::{
     HistoryError, index,
@@ -23,6 +24,9 @@ pub const LIMITS: (usize, usize) = (2, 200);
 
 /// Stretches that are asked of the index at a time.
 const PAGE: u32 = 100;
+
+/// Decisions that are read at a time.
+const DECISIONS: u32 = 500;
 
 /// Text of a transcript that is unpacked at a time, in bytes.
 const TEXT: usize = 1024 * 1024;
@@ -66,11 +70,51 @@ pub fn find(
             }
         }
     }
+    let (decided, all) = decisions(store, &mut search, filter, until)?;
+    let mut hits = search.hits;
+    hits.extend(decided);
+    hits.sort_by_cached_key(|hit| std::cmp::Reverse(hit.at.parse::<Timestamp>().ok()));
+    hits.truncate(most);
     Ok(SearchResult {
-        hits: search.hits,
-        complete,
+        hits,
+        complete: complete && all,
         behind,
     })
+}
+
+/// Decisions that hold the text, newest first, and whether all were looked at. They are few, and events,
+/// not frames: no index has them.
+fn decisions(
+    store: &Store,
+    search: &mut Search<'_>,
+    filter: &SearchFilter,
+    until: Instant,
+) -> Result<(Vec<SearchHit>, bool), HistoryError> {
+    let mut hits = Vec::new();
+    let mut before = None;
+    loop {
+        let page = store.read(|read| read.decisions(filter, before, DECISIONS))?;
+        let Some((last, _)) = page.last() else {
+            return Ok((hits, true));
+        };
+        before = Some(last.seq);
+        for (event, index) in page {
+            if Instant::now() >= until {
+                return Ok((hits, false));
+            }
+            let EventKind::DecisionRecorded { text, .. } = &event.kind else {
+                continue;
+            };
+            if let Some(at) = letters::find(text, search.wanted)
+                && let Some(hit) = store.read(|read| search.decision(read, &event, index, at))?
+            {
+                hits.push(hit);
+                if hits.len() >= search.most {
+                    return Ok((hits, true));
+                }
+            }
+        }
+    }
 }
 
 /// The answer where nothing can be.
@@ -183,6 +227,42 @@ impl<'a> Search<'a> {
         let left = self.most - self.hits.len().min(self.most);
         self.hits.extend(hits.into_iter().rev().take(left));
         Ok(())
+    }
+
+    /// A decision; one of a SpecTask is shown with its planning.
+    fn decision(
+        &mut self,
+        read: &Read<'_>,
+        event: &Event,
+        index: u64,
+        at: usize,
+    ) -> Result<Option<SearchHit>, HistoryError> {
+        let EventKind::DecisionRecorded { text, .. } = &event.kind else {
+            return Ok(None);
+        };
+        let session = match (&event.session, &event.task) {
+            (Some(session), _) => Some(session.clone()),
+            (None, Some(task)) => read.sessions(task)?.into_iter().next().map(|row| row.id),
+            (None, None) => None,
+        };
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let when: Timestamp = event.at.parse().unwrap_or_default();
+        let turns = read.turns(&session)?;
+        let turn = turns
+            .iter()
+            .rfind(|turn| turn.started_at <= when.as_millisecond());
+        let (name, _) = self.name(read, &session)?;
+        Ok(Some(SearchHit {
+            name,
+            turn: turn.map_or(0, |turn| turn.number),
+            index,
+            who: "decision".to_owned(),
+            excerpt: excerpt(text, at),
+            at: event.at.clone(),
+            session,
+        }))
     }
 
     fn name(

@@ -130,7 +130,11 @@ fn gaps(work: &[TracedWork]) -> Vec<String> {
             gaps.push(format!("task {number} is {how}{}", one.status));
         } else if one.verified == Some(false) {
             gaps.push(format!("the verify command failed for task {number}"));
-        } else if one.session.is_some() && one.verified.is_none() {
+        } else if one.session.is_none() {
+            gaps.push(format!(
+                "task {number} is ticked, but no session is known that did it"
+            ));
+        } else if one.verified.is_none() {
             gaps.push(format!(
                 "task {number} is unverified: no verify command ran"
             ));

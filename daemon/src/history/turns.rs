@@ -116,7 +116,7 @@ pub(super) fn requirements(work: &[WorkRow]) -> Vec<String> {
 }
 
 /// Whether a name stands for nothing that the store knows.
-fn is_unknown(error: &WorkflowError) -> bool {
+pub(super) fn is_unknown(error: &WorkflowError) -> bool {
     matches!(error, WorkflowError::NotFound { .. })
 }
 

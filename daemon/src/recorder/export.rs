@@ -2,7 +2,7 @@
 
 use super::{
     RecordError,
-    format::{COMPLETE, Document, Recorded, SESSIONS, TASKS},
+    format::{COMPLETE, Document, session_ref},
 };
 use crate::repo::Ledger;
 
@@ -16,21 +16,20 @@ pub struct Exported {
 }
 
 /// Lays out the recorded history of a SpecTask (or `threads`) as folders: the documents of each
-/// session with its segments joined, `coordination-log.md`, `progress-updates/`,
-/// `IMPLEMENTATION_COMPLETE.md`, and `specs/{task}/…` from the commit `specs`. With `records`, the
-/// machine-readable files too.
+/// session with its segments joined, `coordination-log.md`, `progress-updates/` and
+/// `IMPLEMENTATION_COMPLETE.md`, from the refs that begin with `start` (`refs/spectask/`, or those that
+/// were fetched from a remote). With `records`, the machine-readable files too.
 ///
 /// # Errors
 /// [`RecordError::Nothing`] when there is none; when the repository cannot be read.
 pub fn export(
     ledger: &Ledger,
+    start: &str,
     task: &str,
-    specs: Option<&str>,
     records: bool,
 ) -> Result<Exported, RecordError> {
     let mut exported = Exported::default();
-    let task_ref = format!("{TASKS}{task}");
-    if let Some(tip) = ledger.tip(&task_ref)? {
+    if let Some(tip) = ledger.tip(&format!("{start}tasks/{task}"))? {
         let root = format!("sessions/{task}");
         add(
             ledger,
@@ -41,10 +40,13 @@ pub fn export(
             |path| path == COMPLETE || path.starts_with("progress-updates/") || records,
         )?;
     }
-    for name in ledger.refs(&format!("{SESSIONS}{task}/"))? {
-        let Some(Recorded::Session { session, .. }) = Recorded::parse(&name) else {
+    let sessions = format!("{start}sessions/{task}/");
+    for name in ledger.refs(&sessions)? {
+        let session = name.strip_prefix(&sessions).unwrap_or_default();
+        // What was fetched from elsewhere may be named anyhow.
+        if session_ref(&format!("{task}/{session}")).is_err() {
             continue;
-        };
+        }
         let Some(tip) = ledger.tip(&name)? else {
             continue;
         };
@@ -61,14 +63,6 @@ pub fn export(
     }
     if exported.files.is_empty() {
         return Err(RecordError::Nothing(task.to_owned()));
-    }
-    if let Some(commit) = specs {
-        let repository = ledger.repository();
-        for path in repository.list_files(commit, &format!("specs/{task}"))? {
-            if let Some(content) = repository.read_file(commit, &path)? {
-                exported.files.push((path, content));
-            }
-        }
     }
     exported.files.sort();
     Ok(exported)

@@ -460,6 +460,7 @@ impl Recorder {
             ended_at: None,
             turns: 0,
             merged: None,
+            verified: None,
             cursor: Cursor::default(),
             resume: Cursor::default(),
             segments: Segments::default(),

@@ -207,6 +207,7 @@ impl Session {
             EventKind::Verified { passed, attempt } => {
                 let outcome = if *passed { "passed" } else { "failed" };
                 log(format!("verify {outcome} (attempt {attempt})"));
+                self.record.verified = Some(*passed);
             }
             EventKind::SessionMerged { commit } => {
                 log(format!("merged as {}", inline(commit)));

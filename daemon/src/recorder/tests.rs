@@ -510,7 +510,7 @@ fn what_lies_on_a_ref_reads_well() {
     let mut recorder = world.recorder(&store);
     world.pass(&mut recorder).unwrap();
     let ledger = Ledger::open(&Repository::discover(world.root()).unwrap()).unwrap();
-    let exported = export(&ledger, "1-auth", None, true).unwrap();
+    let exported = export(&ledger, "refs/spectask/", "1-auth", true).unwrap();
     let names: Vec<&str> = exported
         .files
         .iter()

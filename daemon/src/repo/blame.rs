@@ -19,6 +19,8 @@ pub struct BlamedCommit {
     pub subject: String,
     /// The path of the file there.
     pub path: String,
+    /// For a commit of another branch: the commit of the file's own history that has its lines.
+    pub within: Option<String>,
 }
 
 /// A line of a file.
@@ -113,6 +115,7 @@ fn parse(output: &[u8]) -> Option<Blame> {
             at: 0,
             subject: String::new(),
             path: String::new(),
+            within: None,
         });
         let text = loop {
             let field = lines.next()?;

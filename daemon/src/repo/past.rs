@@ -8,7 +8,7 @@ use git2::{ObjectType, Oid};
 use super::error::object;
 use super::git::Git;
 use super::log::trailers;
-use super::names::{check_ref_segment, check_tree_path};
+use super::names::check_tree_path;
 use super::{RepoError, Repository, Result};
 
 const LINK: i32 = 0o120_000;
@@ -229,69 +229,28 @@ impl Past {
         Some(self.opened.find_blob(id).ok()?.content().to_vec())
     }
 
-    /// Writes a tree of the trees of commits, each below a folder; a second entry for `path` in a
-    /// commit takes only that folder of it. Returns the tree and how many files it has.
+    /// Writes a tree of files.
     ///
     /// # Errors
-    /// [`RepoError::InvalidName`] for a folder that is none; when it cannot be written.
-    pub fn compose(&self, parts: &[(String, String, Option<String>)]) -> Result<(String, u32)> {
+    /// [`RepoError::InvalidPath`] for a path that no tree may have; when it cannot be written.
+    pub fn tree(&self, files: &[(String, Vec<u8>)]) -> Result<String> {
+        let failed = || object("write", "a tree");
         let mut builder = git2::build::TreeUpdateBuilder::new();
-        for (folder, commit, path) in parts {
-            for segment in folder.split('/') {
-                check_ref_segment(segment)?;
-            }
-            let about = || object("read", commit.clone());
-            let found = Oid::from_str(commit)
-                .and_then(|id| self.opened.find_commit(id))
-                .and_then(|commit| commit.tree())
-                .map_err(about())?;
-            let start = match path {
-                Some(path) => {
-                    check_tree_path(path)?;
-                    let Ok(entry) = found.get_path(path.as_ref()) else {
-                        continue;
-                    };
-                    match self.opened.find_tree(entry.id()) {
-                        Ok(tree) => tree,
-                        Err(_) => continue,
-                    }
-                }
-                None => found,
-            };
-            start
-                .walk(git2::TreeWalkMode::PreOrder, |inside, entry| {
-                    let file = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != LINK;
-                    let name = std::str::from_utf8(entry.name_bytes());
-                    if let (true, Ok(name)) = (file, name) {
-                        let path = format!("{folder}/{inside}{name}");
-                        if check_tree_path(&path).is_ok() {
-                            builder.upsert(path, entry.id(), git2::FileMode::Blob);
-                        }
-                    }
-                    git2::TreeWalkResult::Ok
-                })
-                .map_err(about())?;
+        for (path, content) in files {
+            check_tree_path(path)?;
+            let blob = self.opened.blob(content).map_err(failed())?;
+            builder.upsert(path.as_str(), blob, git2::FileMode::Blob);
         }
         let empty = self
             .opened
             .treebuilder(None)
             .and_then(|builder| builder.write())
             .and_then(|id| self.opened.find_tree(id))
-            .map_err(object("write", "a tree"))?;
+            .map_err(failed())?;
         let id = builder
             .create_updated(&self.opened, &empty)
-            .map_err(object("write", "a tree"))?;
-        let mut files = 0;
-        self.opened
-            .find_tree(id)
-            .and_then(|tree| {
-                tree.walk(git2::TreeWalkMode::PreOrder, |_, entry| {
-                    files += u32::from(entry.kind() == Some(ObjectType::Blob));
-                    git2::TreeWalkResult::Ok
-                })
-            })
-            .map_err(object("read", "a tree"))?;
-        Ok((id.to_string(), files))
+            .map_err(failed())?;
+        Ok(id.to_string())
     }
 
     /// Attaches a note to a commit, in a ref of notes; one that is there stays. Returns whether it was
@@ -363,46 +322,29 @@ mod tests {
     }
 
     #[test]
-    fn trees_become_a_package_and_notes_are_added_once() {
+    fn files_become_a_package_and_notes_are_added_once() {
         let fixture = Fixture::new();
-        let commit = fixture.commit(
-            "x",
-            &[("specs/7-x/tasks.md", "t"), ("conversation.md", "c")],
-        );
+        let commit = fixture.commit("x", &[("a.txt", "a")]);
         let repository = fixture.repository();
         let past = repository.past().unwrap();
-        let parts = [
-            ("sessions/7-x/01-y".to_owned(), commit.clone(), None),
-            (
-                "specs/7-x".to_owned(),
-                commit.clone(),
-                Some("specs/7-x".to_owned()),
-            ),
-            (
-                "specs/8-x".to_owned(),
-                commit.clone(),
-                Some("specs/8-x".to_owned()),
-            ),
+        let file = |path: &str| (path.to_owned(), path.as_bytes().to_vec());
+        let files = [
+            file("specs/7-x/tasks.md"),
+            file("sessions/7-x/01-y/conversation.md"),
         ];
-        let (tree, files) = past.compose(&parts).unwrap();
-        assert_eq!(files, 4);
+        let tree = past.tree(&files).unwrap();
         let listing = fixture.git(fixture.repo_dir(), &["ls-tree", "-r", "--name-only", &tree]);
-        assert!(
-            listing.contains("sessions/7-x/01-y/conversation.md\n"),
-            "{listing}"
-        );
-        assert!(
-            listing.trim_end().ends_with("\nspecs/7-x/tasks.md"),
-            "{listing}"
+        assert_eq!(
+            listing.trim_end(),
+            "sessions/7-x/01-y/conversation.md\nspecs/7-x/tasks.md"
         );
         let file = fixture.dir().join("out.zip");
         repository.archive(&tree, &file).unwrap();
         assert!(std::fs::read(&file).unwrap().starts_with(b"PK"));
         assert!(repository.archive(&tree, &file).is_err());
-        assert!(
-            past.compose(&[("../x".into(), commit.clone(), None)])
-                .is_err()
-        );
+        for bad in ["../x", "/x", ".git/config", ""] {
+            assert!(past.tree(&[(bad.into(), Vec::new())]).is_err(), "{bad}");
+        }
         assert!(past.add_note("refs/notes/ai", &commit, "n\n").unwrap());
         assert!(!past.add_note("refs/notes/ai", &commit, "other\n").unwrap());
         let note = fixture.git(fixture.repo_dir(), &["notes", "--ref=ai", "show", &commit]);

@@ -13,7 +13,7 @@ use crate::{
     store::{MessageRow, Read},
     workflow::{
         WorkflowError,
-        lookup::{Target, find_session, find_target, session_name, task_of},
+        lookup::{Target, find_session, find_target, session_name, target_here, task_of},
         message, session, thread, turn,
     },
 };
@@ -135,7 +135,7 @@ pub(super) async fn decide(
     }
     let store = &face.ctx.store;
     let target = match &params.target {
-        Some(name) => Some(store.read(|read| find_target(read, name))?),
+        Some(name) => Some(store.read(|read| target_here(read, name))?),
         None => None,
     };
     let (target, source) = match (peer.role, target) {

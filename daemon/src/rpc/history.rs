@@ -180,9 +180,5 @@ pub(super) async fn export(
     _role: Role,
     params: ExportParams,
 ) -> Result<Exported, Failure> {
-    blocking(move || {
-        let file = params.file.as_deref().map(Path::new);
-        history::export(&face.ctx.store, &params.task, params.form, file)
-    })
-    .await
+    blocking(move || history::export(&face.ctx.store, &params.task, params.form)).await
 }

@@ -10,58 +10,47 @@ use spectask_protocol::{Failure, FailureKind, LaidOut, LayOutParams, Role};
 
 use super::{error, face::Face};
 use crate::{
+    history::{self, OWN, Place},
     recorder::{self, Exported, RecordError},
     repo::{Author, CommitMessage, Ledger, Repository},
-    store::{LOOSE, TaskRow},
-    workflow::lookup::find_task,
+    store::LOOSE,
 };
-
-/// Whose history is laid out.
-struct Source {
-    name: String,
-    /// A folder in the repository.
-    root: PathBuf,
-    /// None: the threads of the repository.
-    task: Option<TaskRow>,
-}
 
 pub(super) async fn lay_out(
     face: Arc<Face>,
     _role: Role,
     params: LayOutParams,
 ) -> Result<LaidOut, Failure> {
-    let source = source(&face, &params)?;
-    let work = move || laid_out(&source, params);
+    let work = move || laid_out(&place(&face, &params)?, params);
     tokio::task::spawn_blocking(work)
         .await
         .map_err(error::internal)?
 }
 
-fn source(face: &Face, params: &LayOutParams) -> Result<Source, Failure> {
-    if params.task.as_str() == LOOSE {
-        let root = params.repository.as_ref().map(PathBuf::from);
-        let root = root.filter(|root| root.is_absolute()).ok_or_else(|| {
-            Failure::new(
-                FailureKind::InvalidParams,
-                "`repository` is missing: a folder in the repository of the threads",
-            )
-        })?;
-        return Ok(Source {
-            name: LOOSE.to_owned(),
-            root,
-            task: None,
-        });
+/// Whose history is laid out, and where it lies.
+fn place(face: &Face, params: &LayOutParams) -> Result<Place, Failure> {
+    let folder = params.repository.as_ref().map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.is_absolute());
+    if params.task.as_str() != LOOSE {
+        return Ok(history::place(
+            &face.ctx.store,
+            &params.task,
+            folder.as_deref(),
+        )?);
     }
-    let (task, project) = face.ctx.store.read(|read| {
-        let task = find_task(read, &params.task)?;
-        let project = read.project(&task.project)?;
-        Ok::<_, crate::workflow::WorkflowError>((task, project))
+    let folder = folder.ok_or_else(|| {
+        Failure::new(
+            FailureKind::InvalidParams,
+            "`repository` is missing: a folder in the repository of the threads",
+        )
     })?;
-    let project = project.ok_or_else(|| error::internal("the project is not there"))?;
-    Ok(Source {
-        name: task.name(),
-        root: project.root.into(),
-        task: Some(task),
+    Ok(Place {
+        repository: Repository::discover(&folder).map_err(error::repository)?,
+        start: OWN.to_owned(),
+        name: LOOSE.to_owned(),
+        task: None,
+        specs: None,
+        documents: Vec::new(),
     })
 }
 
@@ -73,65 +62,70 @@ fn failed(error: RecordError) -> Failure {
     }
 }
 
-fn laid_out(source: &Source, params: LayOutParams) -> Result<LaidOut, Failure> {
-    let repository = Repository::discover(&source.root).map_err(error::repository)?;
-    let ledger = Ledger::open(&repository).map_err(error::repository)?;
-    let name = &source.name;
-    let specs = match &source.task {
-        Some(task) => repository
-            .branch_tip(&task.branch())
-            .map_err(error::repository)?,
-        None => None,
-    };
-    let exported =
-        recorder::export(&ledger, name, specs.as_deref(), params.records).map_err(failed)?;
+fn laid_out(place: &Place, params: LayOutParams) -> Result<LaidOut, Failure> {
+    let Place {
+        repository, name, ..
+    } = place;
+    let ledger = Ledger::open(repository).map_err(error::repository)?;
+    let mut exported =
+        recorder::export(&ledger, &place.start, name, params.records).map_err(failed)?;
+    exported.files.extend(place.documents.iter().cloned());
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let (files, sessions) = (count(exported.files.len()), count(exported.sessions));
-    let (place, commit) = match params.folder {
-        Some(folder) => {
-            fill(Path::new(&folder), &exported)?;
-            (folder, None)
+    let (target, commit) = if let Some(folder) = params.folder {
+        fill(Path::new(&folder), &exported)?;
+        (folder, None)
+    } else if let Some(file) = params.zip {
+        zip(repository, Path::new(&file), &exported)?;
+        (file, None)
+    } else {
+        let branch = params.branch.unwrap_or_else(|| format!("history/{name}"));
+        let open = place.task.as_ref().filter(|task| !task.status.is_final());
+        if open.is_some_and(|task| task.branch() == branch) {
+            let text = format!("{branch} is the work of {name}, which is not finished");
+            return Err(Failure::new(FailureKind::Conflict, text)
+                .hint(format!("leave --to-branch away: it is history/{name} then")));
         }
-        None => {
-            let branch = params.branch.unwrap_or_else(|| format!("history/{name}"));
-            let open = source.task.as_ref().filter(|task| !task.status.is_final());
-            if open.is_some_and(|task| task.branch() == branch) {
-                let text = format!("{branch} is the work of {name}, which is not finished");
-                return Err(Failure::new(FailureKind::Conflict, text)
-                    .hint(format!("leave --to-branch away: it is history/{name} then")));
-            }
-            let start = match (specs, &source.task) {
-                (Some(specs), _) => specs,
-                (None, Some(task)) => task.base.clone(),
-                (None, None) => repository.head().map_err(error::repository)?.commit,
-            };
-            let commit = commit(&repository, &branch, &start, name, &exported)?;
-            (branch, Some(commit))
-        }
+        let commit = commit(place, &branch, &exported)?;
+        (branch, Some(commit))
     };
     Ok(LaidOut {
-        place,
+        place: target,
         commit,
         files,
         sessions,
     })
 }
 
-fn commit(
-    repository: &Repository,
-    branch: &str,
-    start: &str,
-    name: &str,
-    exported: &Exported,
-) -> Result<String, Failure> {
+/// Where a new branch begins: where the documents are, what the SpecTask started from, or `HEAD`.
+fn start(place: &Place) -> Result<String, Failure> {
+    if let Some(specs) = &place.specs {
+        return Ok(specs.clone());
+    }
+    let base = place.task.as_ref().map(|task| task.base.as_str());
+    if let Some(base) = base
+        && let Ok(commit) = place.repository.resolve(base)
+    {
+        return Ok(commit);
+    }
+    Ok(place.repository.head().map_err(error::repository)?.commit)
+}
+
+fn commit(place: &Place, branch: &str, exported: &Exported) -> Result<String, Failure> {
+    let Place {
+        repository, name, ..
+    } = place;
     let tip = repository.branch_tip(branch).map_err(error::repository)?;
-    let parent = tip.as_deref().unwrap_or(start);
+    let parent = match &tip {
+        Some(tip) => tip.clone(),
+        None => start(place)?,
+    };
     let mut message = CommitMessage::new(format!("History of {name}"));
     if name != LOOSE {
         message = message.trailer("Spec-Task", name.to_owned());
     }
     let new = repository
-        .commit_files(parent, &exported.files, &message, &Author::User)
+        .commit_files(&parent, &exported.files, &message, &Author::User)
         .map_err(error::repository)?;
     if tip.as_ref() != Some(&new) {
         let full = format!("refs/heads/{branch}");
@@ -140,6 +134,21 @@ fn commit(
             .map_err(error::repository)?;
     }
     Ok(new)
+}
+
+/// Writes the files into a new zip file.
+fn zip(repository: &Repository, file: &Path, exported: &Exported) -> Result<(), Failure> {
+    if !file.is_absolute() {
+        return Err(Failure::new(
+            FailureKind::InvalidParams,
+            "name the file with its whole path",
+        ));
+    }
+    let tree = repository
+        .past()
+        .and_then(|past| past.tree(&exported.files));
+    tree.and_then(|tree| repository.archive(&tree, file))
+        .map_err(error::repository)
 }
 
 /// Writes the files into a folder that holds nothing yet.

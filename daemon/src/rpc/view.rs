@@ -59,6 +59,7 @@ pub(super) fn task(
         active,
         stuck,
         error: row.error.clone(),
+        imported: row.imported,
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })
@@ -332,6 +333,12 @@ pub(super) fn overview(ctx: &Context, row: &TaskRow) -> Result<SpecTaskOverview,
 /// What the person can do now.
 fn next(task: &TaskRow, sessions: &[WorkSessionView], permissions: usize) -> Vec<String> {
     let name = task.name();
+    if task.imported {
+        return vec![
+            format!("spectask history log {name}"),
+            format!("spectask history trace {name}"),
+        ];
+    }
     let mut next = Vec::new();
     if permissions > 0 {
         next.push("spectask permissions".to_owned());

@@ -58,6 +58,8 @@ pub struct ImportedSession {
     pub implementation_task: Option<i64>,
     /// The commit on `specs/{task}` that holds it.
     pub merged: Option<String>,
+    /// How its verify command ended; none: it did not run.
+    pub verified: Option<bool>,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
     /// Milliseconds since the Unix epoch.
@@ -140,21 +142,6 @@ impl Read<'_> {
             .query_row(params![session.as_str(), turn], |row| row.get(0))?)
     }
 
-    /// Whether a SpecTask was taken over from another machine; none when it is not known.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn is_imported(&self, task: &SpecTaskId) -> Result<Option<bool>, StoreError> {
-        Ok(self
-            .0
-            .query_row(
-                "SELECT imported FROM spec_task WHERE id = ?1",
-                [task.as_str()],
-                |row| row.get(0),
-            )
-            .optional()?)
-    }
-
     /// Whether commits of code are linked to turns at all.
     ///
     /// # Errors
@@ -168,17 +155,18 @@ impl Read<'_> {
 }
 
 impl Write<'_> {
-    /// Keeps a SpecTask of another machine, unless it is there.
+    /// Keeps a SpecTask of another machine, or brings its state up to date.
     ///
     /// # Errors
     /// When the database fails.
     pub fn import_task(&self, new: &ImportedTask) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR IGNORE INTO spec_task (id, number, slug, project, title, prompt, status, mode,
+            "INSERT INTO spec_task (id, number, slug, project, title, prompt, status, mode,
                 planning_agent, agent, session_limit, base, created_at, updated_at, imported)
              VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM spec_task WHERE number = ?2)
                     THEN (SELECT max(number) + 1 FROM spec_task) ELSE ?2 END,
-                ?3, ?4, ?5, ?6, ?7, 'parallel', ?8, ?8, 1, ?9, ?10, ?10, 1)",
+                ?3, ?4, ?5, ?6, ?7, 'parallel', ?8, ?8, 1, ?9, ?10, ?10, 1)
+             ON CONFLICT (id) DO UPDATE SET status = excluded.status WHERE imported = 1",
             params![
                 new.id.as_str(),
                 new.number,
@@ -209,13 +197,15 @@ impl Write<'_> {
         let known = self.session(&new.id)?.is_some();
         self.run(
             "INSERT INTO work_session (id, task, number, slug, title, description, phase, status,
-                stage, method, implementation_task, agent, merged, thread, created_at, ended_at)
+                stage, method, implementation_task, agent, merged, thread, created_at, ended_at,
+                verified)
              VALUES (?1, ?2, CASE WHEN EXISTS
                     (SELECT 1 FROM work_session WHERE task = ?2 AND number = ?3)
                     THEN (SELECT max(number) + 1 FROM work_session WHERE task = ?2) ELSE ?3 END,
-                ?4, ?5, '', ?6, ?7, 'prepare', ?8, ?9, ?10, ?11, 'draft', ?12, ?13)
+                ?4, ?5, '', ?6, ?7, 'prepare', ?8, ?9, ?10, ?11, 'draft', ?12, ?13, ?14)
              ON CONFLICT (id) DO UPDATE SET status = excluded.status, merged = excluded.merged,
-                ended_at = excluded.ended_at
+                ended_at = excluded.ended_at, verified = excluded.verified,
+                implementation_task = coalesce(excluded.implementation_task, implementation_task)
                 WHERE task = excluded.task",
             params![
                 new.id.as_str(),
@@ -231,6 +221,7 @@ impl Write<'_> {
                 new.merged,
                 new.created_at,
                 new.ended_at,
+                new.verified,
             ],
         )?;
         Ok(!known)

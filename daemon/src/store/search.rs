@@ -2,9 +2,9 @@
 //! letters. Text is in the transcript only.
 
 use rusqlite::{Row, ToSql, params, params_from_iter};
-use spectask_protocol::{ProjectId, SpecTaskId, WorkSessionId};
+use spectask_protocol::{Event, ProjectId, SpecTaskId, WorkSessionId};
 
-use super::{Read, StoreError, Write, row};
+use super::{Read, StoreError, Write, event::event, row};
 
 /// A stretch of a session's transcript that is indexed as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +138,47 @@ impl Read<'_> {
         sql.push_str(" ORDER BY search_text.rowid DESC LIMIT ?");
         values.push(Box::new(limit));
         self.rows(&sql, params_from_iter(values), block)
+    }
+
+    /// Decisions of people and agents, older than the event `before`, newest first, each with the place
+    /// in the transcript that was noted with it. Those are of a SpecTask or session: a filter for files
+    /// or requirements finds none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn decisions(
+        &self,
+        filter: &SearchFilter,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(Event, u64)>, StoreError> {
+        if filter.file.is_some() || filter.requirement.is_some() {
+            return Ok(Vec::new());
+        }
+        self.rows(
+            "SELECT event.* FROM event
+             LEFT JOIN work_session ON work_session.id = event.session
+             LEFT JOIN spec_task ON spec_task.id = coalesce(event.task, work_session.task)
+             WHERE kind = 'decision_recorded' AND (?1 IS NULL OR event.seq < ?1)
+                AND (?2 IS NULL OR coalesce(spec_task.project, work_session.project) = ?2)
+                AND (?3 IS NULL OR spec_task.id = ?3)
+                AND (?4 IS NULL OR event.session = ?4)
+                AND (?5 IS NULL OR event.at >= ?5) AND (?6 IS NULL OR event.at < ?6)
+             ORDER BY event.seq DESC LIMIT ?7",
+            params![
+                before,
+                filter.project.as_ref().map(ProjectId::as_str),
+                filter.task.as_ref().map(SpecTaskId::as_str),
+                filter.session.as_ref().map(WorkSessionId::as_str),
+                filter.since,
+                filter.until,
+                limit
+            ],
+            |row| {
+                let entries: Option<u64> = row.get("entries")?;
+                Ok((event(row)?, entries.unwrap_or(0)))
+            },
+        )
     }
 
     /// How many turns have ended and are not indexed.

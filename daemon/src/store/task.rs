@@ -54,6 +54,8 @@ pub struct TaskRow {
     pub total: u32,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whether it was taken over from another machine, to be read: nothing drives it.
+    pub imported: bool,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
     /// Milliseconds since the Unix epoch.
@@ -130,6 +132,7 @@ fn task(row: &Row<'_>) -> Result<TaskRow, StoreError> {
         done: row.get("done")?,
         total: row.get("total")?,
         error: row.get("error")?,
+        imported: row.get("imported")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })

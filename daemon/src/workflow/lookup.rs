@@ -76,7 +76,7 @@ pub fn find_session(
 /// As [`find_task`]; when it was taken over from another machine.
 pub(super) fn task_here(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, WorkflowError> {
     let task = find_task(read, name)?;
-    is_here(read, Some(&task))?;
+    is_here(Some(&task))?;
     Ok(task)
 }
 
@@ -84,9 +84,9 @@ pub(super) fn task_here(read: &Read<'_>, name: &TaskRef) -> Result<TaskRow, Work
 ///
 /// # Errors
 /// As [`find_target`]; when it was taken over from another machine.
-pub(super) fn target_here(read: &Read<'_>, name: &SessionRef) -> Result<Target, WorkflowError> {
+pub fn target_here(read: &Read<'_>, name: &SessionRef) -> Result<Target, WorkflowError> {
     let target = find_target(read, name)?;
-    is_here(read, target.task())?;
+    is_here(target.task())?;
     Ok(target)
 }
 
@@ -99,15 +99,13 @@ pub(super) fn session_here(
     name: &SessionRef,
 ) -> Result<(Option<TaskRow>, SessionRow), WorkflowError> {
     let (task, session) = find_session(read, name)?;
-    is_here(read, task.as_ref())?;
+    is_here(task.as_ref())?;
     Ok((task, session))
 }
 
-fn is_here(read: &Read<'_>, task: Option<&TaskRow>) -> Result<(), WorkflowError> {
+fn is_here(task: Option<&TaskRow>) -> Result<(), WorkflowError> {
     match task {
-        Some(task) if read.is_imported(&task.id)? == Some(true) => {
-            Err(WorkflowError::Elsewhere(task.name()))
-        }
+        Some(task) if task.imported => Err(WorkflowError::Elsewhere(task.name())),
         _ => Ok(()),
     }
 }

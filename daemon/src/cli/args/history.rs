@@ -114,16 +114,16 @@ A rebase, squash or rename does not lose the turn.")]
     /// Take the history of a SpecTask over that was recorded on another machine
     #[command(after_help = "Examples:
   spectask history import 7-user-auth --from origin
-  git fetch origin 'refs/spectask/*:refs/spectask/*' && spectask history import 7-user-auth
+  spectask history import 7              # what was fetched already (spectask history fetch)
 
 What comes is to be read: nothing works on it. When its number is taken here, it gets another.")]
     Import {
-        /// The name of the SpecTask, such as 7-user-auth
+        /// The SpecTask there, such as 7-user-auth or 7
         #[arg(value_name = "TASK")]
         task: String,
-        /// A remote to fetch from, or `refs`: what this repository has already
-        #[arg(long, value_name = "REMOTE", default_value = "refs")]
-        from: String,
+        /// A remote to fetch it from; without, it is taken from what this repository has already
+        #[arg(long, value_name = "REMOTE")]
+        from: Option<String>,
     },
     /// Export the history of a SpecTask: folders, a package, git-ai notes, agent-trace records
     #[command(after_help = "Examples:
@@ -164,8 +164,8 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) task: TaskRef,
     #[command(flatten)]
     pub(in crate::cli) form: ExportTo,
-    /// With the machine-readable records and frames; only on a branch or in a folder
-    #[arg(long, conflicts_with_all = ["zip", "git_ai", "agent_trace"])]
+    /// With the machine-readable records and frames
+    #[arg(long, conflicts_with_all = ["git_ai", "agent_trace"])]
     pub(in crate::cli) records: bool,
 }
 

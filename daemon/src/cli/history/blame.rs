@@ -75,6 +75,11 @@ fn commit<'a>(view: &'a BlameView, group: &BlameGroup) -> Option<&'a BlameCommit
     view.commits.get(group.commit? as usize)
 }
 
+/// The commit that `git blame` names.
+fn own(commit: &BlameCommit) -> &str {
+    commit.within.as_deref().unwrap_or(&commit.id)
+}
+
 fn numbers(group: &BlameGroup) -> String {
     let last = group.line + u32::try_from(group.lines.len()).unwrap_or(1).max(1) - 1;
     if last == group.line {
@@ -118,7 +123,7 @@ fn overview(sheet: &mut Sheet, view: &BlameView, now: Timestamp, width: Option<u
                 .unwrap_or_else(|| commit.subject.clone());
             vec![
                 lines,
-                Cell::new(Tone::Faint, short(&commit.id)),
+                Cell::new(Tone::Faint, short(own(commit))),
                 Cell::new(Tone::Faint, &time::ago(&commit.at, now)),
                 Cell::new(tone, &who),
                 Cell::plain(&serves),
@@ -138,7 +143,7 @@ fn with_text(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
             None => (Tone::Warn, "not committed".to_owned()),
         };
         let about = commit(view, group).map_or_else(String::new, |commit| {
-            format!("{}  {}", short(&commit.id), time::ago(&commit.at, now))
+            format!("{}  {}", short(own(commit)), time::ago(&commit.at, now))
         });
         sheet
             .put(tone, &who)
@@ -165,7 +170,12 @@ fn details(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
             field(sheet, "commit").line(Tone::Warn, "not committed yet");
             continue;
         };
-        field(sheet, "commit")
+        let mut what = "commit";
+        if let Some(within) = &commit.within {
+            field(sheet, what).line(Tone::Name, short(within));
+            what = "squashed";
+        }
+        field(sheet, what)
             .put(Tone::Name, short(&commit.id))
             .plain("  ")
             .put(Tone::Plain, &commit.subject)
@@ -189,7 +199,7 @@ fn about(sheet: &mut Sheet, origin: &Origin) {
         "commit" => "",
         "tree" => "  found by what the commit holds",
         "patch" => "  found by what the commit changes",
-        "content" => "  found on its branch: the commit is squashed",
+        "content" => "  found on its branch",
         _ => "  the commit says so",
     };
     field(sheet, "turn")
@@ -242,6 +252,7 @@ mod tests {
         };
         let commit = |id: &str, origin| BlameCommit {
             id: id.repeat(20),
+            within: None,
             author: "User".into(),
             at: "2026-03-04T09:00:00Z".into(),
             subject: "Expire tokens".into(),
@@ -263,6 +274,32 @@ mod tests {
             commits: vec![commit("a1", Some(origin)), commit("b2", None)],
             incomplete: false,
         }
+    }
+
+    #[test]
+    fn a_squashed_commit_is_named_beside_the_one_that_git_names() {
+        let mut view = view();
+        view.groups.truncate(1);
+        view.commits[0].within = Some("c3".repeat(20));
+        let mut sheet = Sheet::new(false);
+        overview(&mut sheet, &view, fixtures::now(), None);
+        sheet.end();
+        details(&mut sheet, &view, fixtures::now());
+        let text = sheet.into_text();
+        let text: Vec<&str> = text.lines().take(11).collect();
+        insta::assert_snapshot!(text.join("\n"), @r"
+        src/token.rs
+        LINES  COMMIT      AGO  FROM                       SERVES    WHAT
+        1-3    c3c3c3c3c3  1h   7-user-auth/02-api turn 2  2.1, 2.3  2. Write the API
+
+        src/token.rs:1-3
+          | use std::time;
+          |
+          | fn expires() {
+          commit    c3c3c3c3c3
+          squashed  a1a1a1a1a1  Expire tokens  User, 1h
+          turn      7-user-auth/02-api turn 2  found by what the commit changes
+        ");
     }
 
     #[test]

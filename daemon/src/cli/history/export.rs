@@ -1,5 +1,7 @@
 //! `history export`: the history of a SpecTask in other forms.
 
+use std::path::PathBuf;
+
 use spectask_protocol::{
     ExportForm, ExportParams, LayOutParams,
     method::{HistoryExport, HistoryLayOut},
@@ -13,29 +15,18 @@ use crate::cli::{
 };
 
 pub(super) async fn export(ctx: &Context, args: ExportArgs) -> Result<Exit, CliError> {
-    if args.form.zip.is_none() && !args.form.git_ai && !args.form.agent_trace {
+    if !args.form.git_ai && !args.form.agent_trace {
         return lay_out(ctx, args).await;
     }
     let daemon = ctx.daemon().await?;
     let form = if args.form.git_ai {
         ExportForm::GitAi
-    } else if args.form.agent_trace {
-        ExportForm::AgentTrace
     } else {
-        ExportForm::Zip
-    };
-    let file = match &args.form.zip {
-        Some(file) => {
-            let file = ctx.folder()?.join(file);
-            let file = file.to_str().map(str::to_owned);
-            Some(file.ok_or_else(|| CliError::usage("the name of the file is not UTF-8"))?)
-        }
-        None => None,
+        ExportForm::AgentTrace
     };
     let params = ExportParams {
         task: args.task,
         form,
-        file,
     };
     let done = daemon.call(HistoryExport, params).await?;
     if form == ExportForm::AgentTrace {
@@ -46,12 +37,8 @@ pub(super) async fn export(ctx: &Context, args: ExportArgs) -> Result<Exit, CliE
     }
     ctx.show(&done, |sheet| {
         let place = done.place.as_deref().unwrap_or_default();
-        let what = match form {
-            ExportForm::GitAi => "notes in ",
-            _ => "files in ",
-        };
         sheet
-            .plain(&format!("{} {what}", done.count))
+            .plain(&format!("{} notes in ", done.count))
             .line(Tone::Name, place);
         if done.skipped > 0 {
             let text = format!(
@@ -64,22 +51,21 @@ pub(super) async fn export(ctx: &Context, args: ExportArgs) -> Result<Exit, CliE
     Ok(Exit::Good)
 }
 
-/// As folders, on a branch or in a folder.
+/// As folders, on a branch, in a folder or in a zip file.
 async fn lay_out(ctx: &Context, args: ExportArgs) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
-    let folder = match &args.form.to {
-        Some(folder) => {
-            let folder = ctx.folder()?.join(folder);
-            let folder = folder.to_str().map(str::to_owned);
-            Some(folder.ok_or_else(|| CliError::usage("the name of the folder is not UTF-8"))?)
-        }
-        None => None,
+    let here = ctx.folder()?;
+    let whole = |path: PathBuf| {
+        let path = here.join(path);
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| CliError::usage(format!("{} is not UTF-8", path.display())))
     };
     let params = LayOutParams {
         task: args.task,
-        repository: ctx.folder()?.to_str().map(str::to_owned),
+        repository: here.to_str().map(str::to_owned),
         branch: args.form.to_branch,
-        folder,
+        folder: args.form.to.map(whole).transpose()?,
+        zip: args.form.zip.map(whole).transpose()?,
         records: args.records,
     };
     let done = daemon.call(HistoryLayOut, params).await?;

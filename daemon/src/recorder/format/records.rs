@@ -79,6 +79,9 @@ pub struct SessionRecord {
     /// The commit on `specs/{task}` that holds its work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<String>,
+    /// How its verify command ended last; none: none ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
     /// How far its sources were read.
     pub cursor: Cursor,
     /// Where a recorder that starts anew reads again: the beginning of the turn that is open.
