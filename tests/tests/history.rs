@@ -304,7 +304,7 @@ fn another_machine_takes_a_task_over_from_a_clone() {
     expect(
         &there,
         &clone,
-        2,
+        4,
         &["history", "export", "1", "--zip", file],
     );
 }

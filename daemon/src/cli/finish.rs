@@ -308,9 +308,9 @@ fn open_with_gh(view: &SpecTaskView, target: &str, url: &str) -> Result<String, 
 /// What a person reads when git refuses.
 pub(super) fn refused(error: &RepoError) -> CliError {
     let kind = match error {
-        RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
-            FailureKind::NotFound
-        }
+        RepoError::NotARepository { .. }
+        | RepoError::UnknownRevision { .. }
+        | RepoError::NoRemote { .. } => FailureKind::NotFound,
         RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => FailureKind::InvalidParams,
         RepoError::CommitRefused { .. }
         | RepoError::InTheWay { .. }

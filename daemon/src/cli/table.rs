@@ -34,6 +34,41 @@ impl Cell {
     }
 }
 
+/// The same as [`table`], without columns that there is no room for: those named in `spare`, the first
+/// first.
+pub(super) fn table_without(
+    sheet: &mut Sheet,
+    heads: &[&str],
+    rows: &[Vec<Cell>],
+    width: Option<usize>,
+    spare: &[&str],
+) {
+    let mut left: Vec<usize> = (0..heads.len()).collect();
+    let needed = |left: &[usize]| -> usize {
+        let cells = left.iter().map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(*column));
+            let longest = cells.map(|cell| measure_text_width(&cell.text)).max();
+            longest.unwrap_or(0).max(measure_text_width(heads[*column])) + 2
+        });
+        cells.sum::<usize>().saturating_sub(2)
+    };
+    for name in spare {
+        if width.is_none_or(|width| needed(&left) <= width) {
+            break;
+        }
+        left.retain(|column| heads[*column] != *name);
+    }
+    let heads: Vec<&str> = left.iter().map(|column| heads[*column]).collect();
+    let rows: Vec<Vec<Cell>> = rows
+        .iter()
+        .map(|row| {
+            let cells = left.iter().filter_map(|column| row.get(*column).cloned());
+            cells.collect()
+        })
+        .collect();
+    table(sheet, &heads, &rows, width);
+}
+
 /// Writes rows below their heads, as wide as they need to be. Only the last column is cut, and only
 /// when there is a width.
 pub(super) fn table(sheet: &mut Sheet, heads: &[&str], rows: &[Vec<Cell>], width: Option<usize>) {

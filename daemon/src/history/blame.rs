@@ -16,7 +16,7 @@ use super::{
     turns::{Abouts, range_of, requirements},
 };
 use crate::{
-    repo::{Blame, CommitFacts, Past, Repository},
+    repo::{Blame, CommitFacts, Past, RepoError, Repository},
     store::{Read, Store},
     workflow::lookup::find_session,
 };
@@ -56,7 +56,9 @@ pub fn blame(
     if path.is_dir() {
         return Err(HistoryError::Invalid(format!("{inside:?} is a folder")));
     }
-    let blame = repository.blame(&inside, lines, rev)?;
+    let blame = repository
+        .blame(&inside, lines, rev)
+        .map_err(|error| refused(error, &inside))?;
     if blame.lines.iter().any(|line| line.text.contains('\0')) {
         return Err(HistoryError::Invalid(format!("{inside:?} is no text")));
     }
@@ -69,6 +71,24 @@ pub fn blame(
     };
     let blame = finder.find(store, blame)?;
     Ok(finder.view(inside, &blame))
+}
+
+/// What git says of a file or lines that are not there.
+fn refused(error: RepoError, path: &str) -> HistoryError {
+    let RepoError::Git { stderr, .. } = &error else {
+        return error.into();
+    };
+    if stderr.contains("no such path") {
+        return HistoryError::NotFound {
+            what: "committed file",
+            name: path.to_owned(),
+        };
+    }
+    if let Some((_, many)) = stderr.split_once(" has only ") {
+        let many = many.split_whitespace().next().unwrap_or("fewer");
+        return HistoryError::Invalid(format!("{path} has only {many} lines"));
+    }
+    error.into()
 }
 
 /// A turn that a commit came of, and by what that was found.

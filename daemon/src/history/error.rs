@@ -68,7 +68,9 @@ impl From<HistoryError> for Failure {
                 };
             }
             HistoryError::Repo(
-                RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. },
+                RepoError::NotARepository { .. }
+                | RepoError::UnknownRevision { .. }
+                | RepoError::NoRemote { .. },
             )
             | HistoryError::NotFound { .. } => FailureKind::NotFound,
             HistoryError::Repo(RepoError::InvalidName { .. } | RepoError::InvalidPath { .. })

@@ -345,9 +345,9 @@ async fn what_cannot_be_blamed_says_why() {
     };
     assert!(ask(world.repo.join("x.bin"), None).contains("is no text"));
     assert!(ask(world.repo.join("sub"), None).contains("is a folder"));
-    assert!(ask(world.repo.join("new.txt"), None).contains("no such path"));
-    assert!(ask(world.repo.join("absent/z.txt"), None).contains("no such path"));
-    assert!(ask(world.repo.join("a.txt"), Some((70, 71))).contains("lines"));
+    assert!(ask(world.repo.join("new.txt"), None).contains("no committed file"));
+    assert!(ask(world.repo.join("absent/z.txt"), None).contains("no committed file"));
+    assert!(ask(world.repo.join("a.txt"), Some((70, 71))).contains("has only 3 lines"));
     assert!(ask(world.folder.path().join("outside.txt"), None).contains("git repository"));
 }
 

@@ -78,6 +78,12 @@ pub enum RepoError {
         /// The rule it breaks.
         why: &'static str,
     },
+    /// No remote of that name is configured.
+    #[error("there is no remote `{name}`; `git remote -v` lists those there are")]
+    NoRemote {
+        /// The name.
+        name: String,
+    },
     /// A path that would leave its root or that git does not take.
     #[error("the path `{path}` is refused: {why}")]
     InvalidPath {

@@ -52,16 +52,10 @@ impl Repository {
     /// Fetches refs by patterns (`+refs/a/*:refs/b/*`) from a configured remote, and nothing else.
     ///
     /// # Errors
-    /// [`RepoError::InvalidName`] for a remote that is not configured, [`RepoError::Git`] with what
+    /// [`RepoError::NoRemote`] for a remote that is not configured, [`RepoError::Git`] with what
     /// git and the remote said.
     pub fn fetch_refs(&self, remote: &str, patterns: &[String]) -> Result<()> {
-        if remote.starts_with('-') || !self.remotes()?.iter().any(|known| known.name == remote) {
-            return Err(RepoError::InvalidName {
-                what: "a remote",
-                name: remote.escape_debug().to_string(),
-                why: "`git remote -v` does not list it",
-            });
-        }
+        self.check_remote(remote)?;
         let mut git = Git::network(&self.environment, self.root(), "fetch", remote);
         if !self.environment.has("GIT_SSH_COMMAND") && !self.environment.has("GIT_SSH") {
             git = git.variable("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");

@@ -77,17 +77,15 @@ impl Repository {
     /// The one address that a remote pushes to, as git's settings rewrite it; may carry credentials.
     ///
     /// # Errors
-    /// [`RepoError::InvalidName`] for a remote that is not configured or pushes to several places.
+    /// [`RepoError::NoRemote`] for a remote that is not configured, [`RepoError::InvalidName`] for one that
+    /// pushes to several places.
     pub fn push_url(&self, remote: &str) -> Result<String> {
         let invalid = |why| RepoError::InvalidName {
             what: "a remote",
             name: remote.escape_debug().to_string(),
             why,
         };
-        let known = self.remotes()?;
-        if remote.starts_with('-') || !known.iter().any(|known| known.name == remote) {
-            return Err(invalid("`git remote -v` does not list it"));
-        }
+        self.check_remote(remote)?;
         let text = Git::read(&self.environment, self.root(), "ask for", remote)
             .args(["remote", "get-url", "--push", "--all", "--", remote])
             .run()?;
@@ -207,16 +205,10 @@ impl Repository {
     /// machine stay, and history that was rewritten there is refused.
     ///
     /// # Errors
-    /// [`RepoError::InvalidName`] for a remote that is not configured, [`RepoError::Git`] with what git and
+    /// [`RepoError::NoRemote`] for a remote that is not configured, [`RepoError::Git`] with what git and
     /// the remote said.
     pub fn fetch_history(&self, remote: &str) -> Result<Vec<FetchedRef>> {
-        if remote.starts_with('-') || !self.remotes()?.iter().any(|known| known.name == remote) {
-            return Err(RepoError::InvalidName {
-                what: "a remote",
-                name: remote.escape_debug().to_string(),
-                why: "`git remote -v` does not list it",
-            });
-        }
+        self.check_remote(remote)?;
         let folder = format!("{ELSEWHERE}{remote}/");
         check_ref(&format!("{folder}sessions"))?;
         let before: BTreeMap<_, _> = self.refs_below(&folder)?.into_iter().collect();

@@ -47,21 +47,27 @@ impl Repository {
         Ok(remotes)
     }
 
+    /// Refuses a name that is none of a configured remote, such as an address.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRemote`]; when the configuration cannot be read.
+    pub(super) fn check_remote(&self, name: &str) -> Result<()> {
+        if name.starts_with('-') || !self.remotes()?.iter().any(|known| known.name == name) {
+            let name = name.escape_debug().to_string();
+            return Err(RepoError::NoRemote { name });
+        }
+        Ok(())
+    }
+
     /// Pushes one branch (name without `refs/heads/`) to a configured remote, and nothing else;
     /// never by force, never asking for a password.
     ///
     /// # Errors
-    /// [`RepoError::InvalidName`] for a remote that is not configured, [`RepoError::Git`] with what
+    /// [`RepoError::NoRemote`] for a remote that is not configured, [`RepoError::Git`] with what
     /// git and the remote said.
     pub fn push(&self, remote: &str, branch: &str) -> Result<()> {
         let full = branch_ref(branch)?;
-        if remote.starts_with('-') || !self.remotes()?.iter().any(|known| known.name == remote) {
-            return Err(RepoError::InvalidName {
-                what: "a remote",
-                name: remote.escape_debug().to_string(),
-                why: "`git remote -v` does not list it",
-            });
-        }
+        self.check_remote(remote)?;
         let mut git = Git::network(
             &self.environment,
             self.root(),

@@ -47,9 +47,9 @@ pub(super) fn store(error: StoreError) -> Failure {
 
 pub(super) fn repository(error: RepoError) -> Failure {
     let kind = match &error {
-        RepoError::NotARepository { .. } | RepoError::UnknownRevision { .. } => {
-            FailureKind::NotFound
-        }
+        RepoError::NotARepository { .. }
+        | RepoError::UnknownRevision { .. }
+        | RepoError::NoRemote { .. } => FailureKind::NotFound,
         RepoError::InvalidName { .. } | RepoError::InvalidPath { .. } => FailureKind::InvalidParams,
         _ => FailureKind::InvalidState,
     };

@@ -144,6 +144,10 @@ fn zip(repository: &Repository, file: &Path, exported: &Exported) -> Result<(), 
             "name the file with its whole path",
         ));
     }
+    if file.symlink_metadata().is_ok() {
+        let text = format!("{} is there already", file.display());
+        return Err(Failure::new(FailureKind::Conflict, text).hint("name a new file"));
+    }
     let tree = repository
         .past()
         .and_then(|past| past.tree(&exported.files));

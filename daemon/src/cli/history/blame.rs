@@ -26,7 +26,7 @@ pub(super) async fn blame(
     text: bool,
 ) -> Result<Exit, CliError> {
     let folder = ctx.folder()?;
-    let (file, lines) = split(place, |file| folder.join(file).exists());
+    let (file, lines) = split(place, |file| folder.join(file).exists())?;
     let path = folder.join(file);
     let path = path
         .to_str()
@@ -56,18 +56,27 @@ pub(super) async fn blame(
     Ok(Exit::Good)
 }
 
+/// A file, and its first and last line.
+type Place<'a> = (&'a str, Option<(u32, u32)>);
+
 /// A file and its lines: `FILE`, `FILE:LINE` or `FILE:FIRST-LAST`. A file of that very name wins.
-fn split(place: &str, exists: impl Fn(&Path) -> bool) -> (&str, Option<(u32, u32)>) {
+fn split(place: &str, exists: impl Fn(&Path) -> bool) -> Result<Place<'_>, CliError> {
+    if place.is_empty() {
+        return Err(CliError::usage("name a file: FILE, FILE:7 or FILE:7-9"));
+    }
     if exists(Path::new(place)) {
-        return (place, None);
+        return Ok((place, None));
     }
     let Some((file, lines)) = place.rsplit_once(':') else {
-        return (place, None);
+        return Ok((place, None));
     };
     let (first, last) = lines.split_once('-').unwrap_or((lines, lines));
     match (first.parse::<u32>(), last.parse::<u32>()) {
-        (Ok(first), Ok(last)) if first > 0 && last >= first => (file, Some((first, last))),
-        _ => (place, None),
+        (Ok(first), Ok(last)) if first > 0 && last >= first => Ok((file, Some((first, last)))),
+        _ if !file.is_empty() && exists(Path::new(file)) => Err(CliError::usage(format!(
+            "{lines:?} names no lines of {file}; say {file}:7 or {file}:7-9"
+        ))),
+        _ => Ok((place, None)),
     }
 }
 
@@ -304,13 +313,15 @@ mod tests {
 
     #[test]
     fn a_place_is_a_file_and_perhaps_lines() {
-        let split = |place| split(place, |file| file == Path::new("odd:7"));
-        assert_eq!(split("a.rs"), ("a.rs", None));
-        assert_eq!(split("a.rs:7"), ("a.rs", Some((7, 7))));
-        assert_eq!(split("a.rs:7-9"), ("a.rs", Some((7, 9))));
-        assert_eq!(split("odd:7"), ("odd:7", None));
-        for bad in ["a.rs:0", "a.rs:9-7", "a.rs:x", "a.rs:"] {
-            assert_eq!(split(bad), (bad, None));
+        let there = [Path::new("odd:7"), Path::new("a.rs")];
+        let split = |place| split(place, |file| there.contains(&file));
+        assert_eq!(split("a.rs").unwrap(), ("a.rs", None));
+        assert_eq!(split("a.rs:7").unwrap(), ("a.rs", Some((7, 7))));
+        assert_eq!(split("a.rs:7-9").unwrap(), ("a.rs", Some((7, 9))));
+        assert_eq!(split("odd:7").unwrap(), ("odd:7", None));
+        assert_eq!(split("absent:x").unwrap(), ("absent:x", None));
+        for bad in ["a.rs:0", "a.rs:9-7", "a.rs:x", "a.rs:", ""] {
+            assert_eq!(split(bad).unwrap_err().code(), 2, "{bad}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cli::{
     context::Context,
     error::{CliError, Exit},
     sheet::{Sheet, Tone},
-    table::{Cell, table},
+    table::{Cell, table_without},
     time,
 };
 
@@ -77,7 +77,8 @@ fn write(sheet: &mut Sheet, list: &HistoryLog, now: Timestamp, width: Option<usi
     let heads = [
         "AGO", "SESSION", "TURN", "WHY", "ENDED", "TIME", "SERVES", "COMMITS", "TITLE",
     ];
-    table(sheet, &heads, &rows, width);
+    let spare = ["TITLE", "TIME", "WHY", "SERVES"];
+    table_without(sheet, &heads, &rows, width, &spare);
 }
 
 #[cfg(test)]
@@ -120,6 +121,13 @@ pub(super) mod tests {
         AGO  SESSION             TURN  WHY        ENDED   TIME   SERVES    COMMITS     TITLE
         10m  7-user-auth/02-api  2     implement  ended   4m05s  2.1, 2.3  3f2a91c0d4  Write the API
         10m  7-user-auth/02-api  1     implement  failed  4m05s  2.1, 2.3              Write␛[2J it
+        ");
+        let mut sheet = Sheet::new(false);
+        write(&mut sheet, &list, fixtures::now(), Some(72));
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        AGO  SESSION             TURN  WHY        ENDED   SERVES    COMMITS
+        10m  7-user-auth/02-api  2     implement  ended   2.1, 2.3  3f2a91c0d4
+        10m  7-user-auth/02-api  1     implement  failed  2.1, 2.3
         ");
     }
 }

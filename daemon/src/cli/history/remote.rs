@@ -27,15 +27,24 @@ const GH_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn named(ctx: &Context, args: HistoryRemoteArgs) -> Result<Exit, CliError> {
     let view = kept(ctx, args.name, args.none).await?;
+    let repository = Repository::discover(ctx.folder()?).map_err(|error| refused(&error))?;
     ctx.show(&view, |sheet| match &view.remote {
         Some(remote) => {
+            let url = repository.push_url(&remote.name);
+            let stays = url.is_ok_and(|url| without_password(&url) == remote.url);
             sheet
                 .plain("History goes to ")
                 .put(Tone::Name, &remote.name)
                 .line(Tone::Faint, &format!("  {}", remote.url));
-            sheet
-                .plain("when you say ")
-                .line(Tone::Name, "spectask history push");
+            if stays {
+                sheet
+                    .plain("when you say ")
+                    .line(Tone::Name, "spectask history push");
+            } else {
+                let text = "The repository has no such remote any more: nothing goes there. ";
+                let again = "spectask history remote NAME";
+                sheet.put(Tone::Warn, text).line(Tone::Name, again);
+            }
         }
         None => {
             sheet.line(
@@ -70,9 +79,8 @@ async fn chosen(
     let view = kept(ctx, None, false).await?;
     let url_of = |name: &str| {
         repository.push_url(name).map_err(|error| match error {
-            RepoError::InvalidName { .. } => {
-                CliError::new(FailureKind::NotFound, error.to_string())
-                    .hint("add it with `git remote add`; addresses alone are not taken")
+            RepoError::NoRemote { .. } => {
+                refused(&error).hint("add it with `git remote add`; addresses alone are not taken")
             }
             error => refused(&error),
         })
@@ -152,6 +160,10 @@ pub(super) async fn push(ctx: &Context, args: HistoryPushArgs) -> Result<Exit, C
 }
 
 fn told(sheet: &mut Sheet, outgoing: &Outgoing, name: &str, url: &str, pushed: bool) {
+    if outgoing.refs.is_empty() && outgoing.same == 0 {
+        sheet.line(Tone::Plain, "No history is recorded here; nothing can go.");
+        return;
+    }
     if outgoing.refs.is_empty() {
         sheet.put(Tone::Name, name).line(
             Tone::Good,
@@ -240,7 +252,7 @@ pub(super) async fn fetch(ctx: &Context, args: HistoryFetchArgs) -> Result<Exit,
         more(sheet, fetched.len());
         sheet.line(
             Tone::Faint,
-            "`git log` and `git show` read them; no ref of this machine was moved.",
+            "`spectask history show` reads them, `spectask history import` takes a SpecTask over; no ref of this machine was moved.",
         );
     })?;
     Ok(Exit::Good)
