@@ -206,7 +206,8 @@ fn a_job_is_searched_listed_blamed_traced_and_played() {
             .stdout
             .contains(&name)
     );
-    expect(&env, here, 4, &["history", "blame", "absent.txt"]);
+    expect(&env, here, 3, &["history", "blame", "absent.txt"]);
+    expect(&env, here, 2, &["history", "blame", &format!("{file}:0")]);
 
     let number = origin["requirements"][0].as_str().unwrap();
     let traced = expect_json(&env, here, 0, &["history", "trace", &format!("1#{number}")]);

@@ -368,3 +368,49 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_database_that_shrinks_at_its_start_is_searched_as_before() {
+    let mut world = World::new().await;
+    let (gone, kept) = (world.session(false).await, world.session(false).await);
+    world.turn(&kept, "The zebra stays", vec![], true).await;
+    let mut state = 1u64;
+    for _ in 0..24 {
+        // Texts that do not compress, each too short for a blob of its own.
+        let mut text = || -> String {
+            let letters = (0..1024).map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                char::from(b'0' + (state % 64) as u8)
+            });
+            letters.collect()
+        };
+        let noise: Vec<String> = (0..1024).map(|_| text()).collect();
+        world
+            .turn(&gone, "x", vec![json!({ "noise": noise })], true)
+            .await;
+    }
+    world.turn(&gone, "The zebra goes", vec![], true).await;
+    world.turn(&kept, "One more zebra", vec![], true).await;
+    assert_eq!(world.found("zebra").await.len(), 3);
+    let file = world._folder.path().join("spectask.db");
+    let size = || std::fs::metadata(&file).unwrap().len();
+    let of = gone.clone();
+    let store = &world.store;
+    store
+        .write(move |write| write.forget_transcript(&of))
+        .await
+        .unwrap();
+    store.close().await;
+    assert!(size() > 16 << 20, "{}", size());
+    world.store = Store::open(&file).unwrap();
+    assert!(size() < 4 << 20, "{}", size());
+    let texts: Vec<String> = world
+        .found("zebra")
+        .await
+        .into_iter()
+        .map(|hit| hit.2)
+        .collect();
+    assert_eq!(texts, ["One more zebra", "The zebra stays"]);
+}

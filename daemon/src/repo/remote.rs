@@ -238,7 +238,7 @@ mod tests {
         let refs = fixture.git(&remote, &["for-each-ref", "--format=%(refname)"]);
         assert_eq!(refs, "refs/heads/specs/7-x");
         let error = repository.push("--mirror", "specs/7-x").unwrap_err();
-        assert!(matches!(error, RepoError::InvalidName { .. }), "{error}");
+        assert!(matches!(error, RepoError::NoRemote { .. }), "{error}");
         let error = repository.push("origin", "absent").unwrap_err();
         assert!(matches!(error, RepoError::Git { .. }), "{error}");
     }

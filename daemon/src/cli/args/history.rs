@@ -36,7 +36,8 @@ and one blank stands for any.")]
         #[arg(short, long)]
         all: bool,
         /// At most so many turns
-        #[arg(short, long, value_name = "N", default_value_t = 50)]
+        #[arg(short, long, value_name = "N", default_value_t = 50,
+            value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
     /// Read a recorded conversation
@@ -250,7 +251,8 @@ pub(in crate::cli) struct SearchArgs {
     #[arg(short, long)]
     pub(in crate::cli) all: bool,
     /// At most so many hits, up to 100
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    #[arg(short, long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(in crate::cli) limit: u32,
 }
 
