@@ -323,12 +323,19 @@ impl Import<'_> {
             .store
             .write::<_, StoreError>(move |write| {
                 let works = write.implementation_tasks(&of)?;
-                let work = works.iter().find(|work| tasks.contains(&work.number));
-                let implementation_task = work.map(|work| work.id);
-                write.import_session(&ImportedSession {
-                    implementation_task,
+                let works: Vec<_> = works
+                    .into_iter()
+                    .filter(|work| tasks.contains(&work.number))
+                    .collect();
+                let new = ImportedSession {
+                    implementation_task: works.first().map(|work| work.id),
                     ..new
-                })
+                };
+                let fresh = write.import_session(&new)?;
+                for work in works {
+                    write.set_implementation_task(work.id, work.status, Some(&new.id))?;
+                }
+                Ok(fresh)
             })
             .await?;
         self.done.sessions += u32::from(fresh);

@@ -700,6 +700,9 @@ async fn documents_may_come_later_and_from_anywhere() {
     let done = import(&store, &redactor, &folder, "7", None).await.unwrap();
     assert_eq!(done.problems, Vec::<String>::new());
     assert!(session(&store).implementation_task.is_some());
+    let id = session(&store).task.unwrap();
+    let works = store.read(|read| read.implementation_tasks(&id)).unwrap();
+    assert_eq!(works[0].session.as_ref(), Some(&remote.session));
     let view = trace(&store, &NAME.parse().unwrap(), Some("1.1")).unwrap();
     assert_eq!(view.criteria[0].work[0].verified, Some(true));
     // The refs of a remote are laid out as those of this machine are.

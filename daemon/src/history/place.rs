@@ -69,12 +69,13 @@ pub fn place(store: &Store, task: &TaskRef, folder: Option<&Path>) -> Result<Pla
     let (start, name) =
         recorded::by_id(&past, &task.id).unwrap_or_else(|| (OWN.to_owned(), task.name()));
     let remote = remote_of(&start);
-    let specs =
-        documents_at(&past, &name, remote, !task.imported || remote.is_none()).or_else(|| {
-            // The branch is gone; its commits may not be.
-            let tip = task.tip.clone().filter(|_| !task.imported)?;
-            has_documents(&past, &name, &tip).then_some(tip)
-        });
+    // What was taken over under another number has the name of another SpecTask there.
+    let own = !task.imported || name == task.name();
+    let specs = documents_at(&past, &name, remote, own).or_else(|| {
+        // The branch is gone; its commits may not be.
+        let tip = task.tip.clone().filter(|_| !task.imported)?;
+        has_documents(&past, &name, &tip).then_some(tip)
+    });
     let mut place = found(repository, start, name, Some(task), specs)?;
     if let (true, Some(revision)) = (place.documents.is_empty(), revision) {
         let file = |name: &str, text: String| {

@@ -408,16 +408,22 @@ pub(super) async fn diff(
     let branch = to == task.branch();
     tokio::task::spawn_blocking(move || {
         let to = if branch {
-            repository
-                .branch_tip(&to)
-                .map_err(error::repository)?
-                .ok_or_else(|| {
-                    Failure::new(
-                        FailureKind::InvalidState,
-                        format!("there is no branch {to} yet"),
-                    )
+            let tip = repository.branch_tip(&to).map_err(error::repository)?;
+            // Of a branch that was deleted the commits may still be there.
+            let kept = || task.tip.filter(|tip| repository.resolve(tip).is_ok());
+            tip.or_else(kept).ok_or_else(|| {
+                if task.approved.is_some() {
+                    let text = format!("the branch {to} is not here");
+                    let hint = format!(
+                        "`spectask history export {}` tells what was done",
+                        task.number
+                    );
+                    return Failure::new(FailureKind::InvalidState, text).hint(hint);
+                }
+                let text = format!("there is no branch {to} yet");
+                Failure::new(FailureKind::InvalidState, text)
                     .hint("it is made when a person approves the documents")
-                })?
+            })?
         } else {
             to
         };
