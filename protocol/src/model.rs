@@ -61,6 +61,9 @@ pub struct SpecTaskView {
     pub archived: bool,
     /// The branch that collects the work: `specs/{task}`.
     pub branch: String,
+    /// The last commit that the daemon put on that branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<String>,
     /// The commit that everything starts from.
     pub base: String,
     /// The branch that `finish --merge` merges into.

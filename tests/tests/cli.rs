@@ -771,6 +771,22 @@ fn ways_to_finish() {
     assert_eq!(repo.checkout_state(), before);
     assert_eq!(status(&env, cwd, &task), "done");
 
+    // Without its branch, which the hint brings back.
+    let task = work("lost");
+    let branch = format!(
+        "specs/{}",
+        show(&env, cwd, &task)["task"]["name"].as_str().unwrap()
+    );
+    repo.git(&["branch", "-qD", &branch]);
+    let refused = expect(&env, cwd, 4, &["finish", "--merge"]).stderr;
+    let back = format!("`git branch {branch} ");
+    let (_, tip) = refused.split_once(&back).expect(&refused);
+    let (tip, _) = tip.split_once('`').unwrap();
+    expect(&env, cwd, 0, &["diff", &task, "--stat"]);
+    repo.git(&["branch", &branch, tip]);
+    expect(&env, cwd, 0, &["finish", "--merge"]);
+    assert!(cwd.join("notes/lost.md").is_file());
+
     // As a pull request: without a remote, asked for by hand, and pushed.
     let task = work("three");
     let refused = expect(&env, cwd, 4, &["finish", "--pr"]);

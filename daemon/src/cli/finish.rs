@@ -122,10 +122,19 @@ impl Finisher<'_> {
 
     async fn keep(&self) -> Result<Exit, CliError> {
         let view = self.tell(FinishHow::Keep).await?;
+        let repository = Repository::discover(&view.project);
+        let stays = repository
+            .and_then(|repository| repository.branch_tip(&view.branch))
+            .is_ok_and(|tip| tip.is_some());
+        let where_to = if stays {
+            " is finished; its work stays on "
+        } else {
+            " is finished, but there is no branch "
+        };
         self.ctx.show(&view, |sheet| {
             sheet
                 .put(Tone::Name, &view.name)
-                .plain(" is finished; its work stays on ")
+                .plain(where_to)
                 .line(Tone::Name, &view.branch);
         })?;
         Ok(Exit::Good)
@@ -133,7 +142,7 @@ impl Finisher<'_> {
 
     async fn merge(&self, view: &SpecTaskView, into: Option<String>) -> Result<Exit, CliError> {
         let target = target(view, into)?;
-        let repository = Repository::discover(&view.project).map_err(|error| refused(&error))?;
+        let repository = with_branch(view)?;
         let message = CommitMessage::new(format!("Merge {}: {}", view.branch, view.title))
             .trailer("Spec-Task", view.name.as_str());
         let outcome = repository
@@ -183,7 +192,7 @@ impl Finisher<'_> {
     async fn pull_request(&self, view: &SpecTaskView, args: FinishArgs) -> Result<Exit, CliError> {
         let ctx = self.ctx;
         let target = target(view, args.into)?;
-        let repository = Repository::discover(&view.project).map_err(|error| refused(&error))?;
+        let repository = with_branch(view)?;
         let remotes = repository.remotes().map_err(|error| refused(&error))?;
         let remote = choose_remote(&remotes, args.remote.as_deref())?;
         let page = web_compare_url(&remote.url, &view.branch, &target);
@@ -303,6 +312,25 @@ fn open_with_gh(view: &SpecTaskView, target: &str, url: &str) -> Result<String, 
             Err(format!("gh says: {}", last.unwrap_or("nothing")))
         }
     }
+}
+
+/// The repository of a SpecTask, which must have its branch.
+fn with_branch(view: &SpecTaskView) -> Result<Repository, CliError> {
+    let repository = Repository::discover(&view.project).map_err(|error| refused(&error))?;
+    let tip = repository.branch_tip(&view.branch);
+    if tip.map_err(|error| refused(&error))?.is_some() {
+        return Ok(repository);
+    }
+    let back = view.tip.as_ref().map_or_else(String::new, |tip| {
+        let tip: String = tip.chars().take(10).collect();
+        format!("`git branch {} {tip}` brings it back; ", view.branch)
+    });
+    let text = format!("the branch {} is gone", view.branch);
+    let hint = format!(
+        "{back}`spectask finish {} --keep` finishes without it",
+        view.name
+    );
+    Err(CliError::new(FailureKind::InvalidState, text).hint(hint))
 }
 
 /// What a person reads when git refuses.

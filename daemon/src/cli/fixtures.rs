@@ -34,6 +34,7 @@ pub(super) fn task(number: u32, slug: &str, status: SpecTaskStatus) -> SpecTaskV
         archived: false,
         branch: format!("specs/{name}"),
         name,
+        tip: None,
         base: "0123456789abcdef0123456789abcdef01234567".into(),
         target: Some("main".into()),
         revision: Some(2),

@@ -48,6 +48,7 @@ pub(super) fn task(
         paused: row.paused,
         archived: row.archived,
         branch: row.branch(),
+        tip: row.tip.clone(),
         base: row.base.clone(),
         target: row.target.clone(),
         revision: row.revision,
