@@ -693,7 +693,7 @@ async fn documents_may_come_later_and_from_anywhere() {
     let failure = Failure::from(named.unwrap_err());
     assert_eq!(
         failure.hint.as_deref(),
-        Some("there is: 7-user-auth (--from origin)")
+        Some("there is: 7-user-auth (from origin)")
     );
     // A merge brought them: what was fetched before is enough.
     World::git_in(&folder, &["merge", "-q", "--ff", &documents]);

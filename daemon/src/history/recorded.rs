@@ -208,7 +208,7 @@ pub(super) fn named(
         found.retain(|(start, _)| start == OWN);
     }
     let place = |(start, name): &(String, String)| match start.strip_prefix(REMOTES) {
-        Some(remote) => format!("{name} (--from {})", remote.trim_end_matches('/')),
+        Some(remote) => format!("{name} (from {})", remote.trim_end_matches('/')),
         None => name.clone(),
     };
     match found[..] {
@@ -216,12 +216,16 @@ pub(super) fn named(
         [] => Err(HistoryError::NotRecorded {
             name: wanted.to_owned(),
             remote: remote.map(str::to_owned),
-            known: all.iter().take(NAMED).map(place).collect(),
+            known: {
+                let mut seen = std::collections::HashSet::new();
+                let known = all.iter().filter(|(_, name)| seen.insert(name));
+                known.take(NAMED).map(place).collect()
+            },
         }),
         _ => {
             let places: Vec<String> = found.into_iter().map(place).collect();
             Err(HistoryError::Invalid(format!(
-                "{wanted:?} is recorded more than once: {}",
+                "{wanted:?} may be one of these: {}; give the whole name, and `--from REMOTE`",
                 places.join(", ")
             )))
         }
