@@ -181,6 +181,8 @@ fn a_job_is_searched_listed_blamed_traced_and_played() {
     expect(&env, here, 2, &["history", "show", "1", "--turn", "1"]);
     let played = expect(&env, here, 0, &["history", "replay", &name, "--instant"]).stdout;
     assert!(played.contains("turn ended"), "{played}");
+    let refused = expect(&env, here, 2, &["history", "replay", "1"]).stderr;
+    assert!(refused.contains("1-notes/00"), "{refused}");
 
     // What an agent wrote, on the branch that is handed over.
     repo.git(&["checkout", "-q", "specs/1-notes"]);

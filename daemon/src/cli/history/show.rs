@@ -50,6 +50,24 @@ async fn sessions(
     Ok(found)
 }
 
+/// The one session among those of `target`.
+fn only<'a>(
+    target: &SessionRef,
+    sessions: &'a [SessionRef],
+    what: &str,
+) -> Result<&'a SessionRef, CliError> {
+    match sessions {
+        [session] => Ok(session),
+        _ => Err(CliError::usage(format!(
+            "{target} has {} sessions; {what} needs one of them, such as {}",
+            sessions.len(),
+            sessions
+                .first()
+                .map_or_else(|| format!("{target}/1"), SessionRef::to_string)
+        ))),
+    }
+}
+
 /// What was recorded of a session, part by part.
 async fn part(
     ctx: &Context,
@@ -75,12 +93,8 @@ pub(super) async fn show(
 ) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
     let sessions = sessions(ctx, &daemon, &target).await?;
-    if turn.is_some() && sessions.len() > 1 {
-        return Err(CliError::usage(format!(
-            "{target} has {} sessions; --turn needs one of them, such as {}",
-            sessions.len(),
-            sessions[0]
-        )));
+    if turn.is_some() {
+        only(&target, &sessions, "--turn")?;
     }
     let mut all = ctx.sheet();
     for session in &sessions {
@@ -114,16 +128,18 @@ pub(super) async fn show(
 
 pub(super) async fn replay(
     ctx: &Context,
-    session: SessionRef,
+    target: SessionRef,
     turn: Option<u32>,
     speed: Option<f64>,
 ) -> Result<Exit, CliError> {
     let daemon = ctx.daemon().await?;
+    let sessions = sessions(ctx, &daemon, &target).await?;
+    let session = only(&target, &sessions, "replay")?;
     let mut reader = Reader::new(ctx.color, TimeZone::system());
     let mut from = Some(0);
     let mut last: Option<Timestamp> = None;
     while let Some(start) = from {
-        let part = part(ctx, &daemon, &session, turn, start).await?;
+        let part = part(ctx, &daemon, session, turn, start).await?;
         for entry in &part.entries {
             let at = entry.at.parse::<Timestamp>().ok();
             if ctx.json {
