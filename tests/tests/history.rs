@@ -86,10 +86,12 @@ fn a_line_that_an_agent_committed_by_itself_leads_to_its_prompt() {
         assert!(started.elapsed() < LIMIT, "{view:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let out = here.with_file_name("out").display().to_string();
-    let args = ["history", "export", "threads", "--to", &out];
+    let args = ["history", "export", "threads", "--to", "../out"];
     let done = expect_json(&place.env, here, 0, &args);
     assert_eq!(done["sessions"], 1, "{done}");
+    let out = here.with_file_name("out").canonicalize().unwrap();
+    let out = out.display().to_string();
+    assert_eq!(done["place"], out);
     let folder = std::fs::read_dir(format!("{out}/sessions/threads")).unwrap();
     let folder = folder.map(|entry| entry.unwrap().path()).next().unwrap();
     let said = std::fs::read_to_string(folder.join("conversation.md")).unwrap();

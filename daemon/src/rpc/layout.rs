@@ -74,10 +74,10 @@ fn laid_out(place: &Place, params: LayOutParams) -> Result<LaidOut, Failure> {
     let (files, sessions) = (count(exported.files.len()), count(exported.sessions));
     let (target, commit) = if let Some(folder) = params.folder {
         fill(Path::new(&folder), &exported)?;
-        (folder, None)
+        (real(folder), None)
     } else if let Some(file) = params.zip {
         zip(repository, Path::new(&file), &exported)?;
-        (file, None)
+        (real(file), None)
     } else {
         let branch = params.branch.unwrap_or_else(|| format!("history/{name}"));
         let open = place.task.as_ref().filter(|task| !task.status.is_final());
@@ -134,6 +134,13 @@ fn commit(place: &Place, branch: &str, exported: &Exported) -> Result<String, Fa
             .map_err(error::repository)?;
     }
     Ok(new)
+}
+
+/// The path of what is there now, without `..` and links.
+fn real(path: String) -> String {
+    let real = fs::canonicalize(&path).ok();
+    real.and_then(|path| path.into_os_string().into_string().ok())
+        .unwrap_or(path)
 }
 
 /// Writes the files into a new zip file.
