@@ -218,7 +218,13 @@ fn a_job_is_searched_listed_blamed_traced_and_played() {
     let work = &traced["criteria"][0]["work"][0];
     assert_eq!(work["status"], "completed", "{traced:#}");
     assert_eq!(work["turns"][0]["commits"][0], head);
-    let text = expect(&env, here, 0, &["history", "trace", "1"]).stdout;
+    let short = expect_json(&env, here, 0, &["history", "trace", number]);
+    assert_eq!(short, traced);
+    assert_eq!(
+        expect_json(&env, here, 0, &["history", "trace", &format!("#{number}")]),
+        traced
+    );
+    let text = expect(&env, here, 0, &["history", "trace"]).stdout;
     assert!(text.contains("criteria are covered."), "{text}");
     // Nothing was verified: there is no verify command.
     expect(&env, here, 1, &["history", "trace", "1", "--check"]);

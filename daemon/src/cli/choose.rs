@@ -13,36 +13,43 @@ pub(super) struct Fit {
     pub(super) what: &'static str,
     /// Whether one fits.
     pub(super) test: fn(&SpecTaskView) -> bool,
+    /// Whether one that was taken over fits too: it can be read, not worked on.
+    pub(super) read_only: bool,
 }
 
 /// Any that is not over.
 const OPEN: Fit = Fit {
     what: "is open",
     test: |task| !task.archived && !task.status.is_final(),
+    read_only: false,
 };
 
 /// One that moves by itself.
 const MOVING: Fit = Fit {
     what: "is at work",
     test: |task| is_moving(task.status),
+    read_only: false,
 };
 
 /// One whose documents wait for a decision.
 pub(super) const IN_REVIEW: Fit = Fit {
     what: "is in review",
     test: |task| task.status == SpecTaskStatus::SpecReview,
+    read_only: false,
 };
 
 /// One that has something to show on its branch.
 pub(super) const WITH_BRANCH: Fit = Fit {
     what: "has work on its branch",
     test: |task| task.approved.is_some() && task.status != SpecTaskStatus::Cancelled,
+    read_only: true,
 };
 
 /// One whose work can be brought home.
 pub(super) const FINISHABLE: Fit = Fit {
     what: "is ready to be finished",
     test: |task| task.status == SpecTaskStatus::ImplementationReview,
+    read_only: false,
 };
 
 /// One that a person can start.
@@ -54,18 +61,21 @@ pub(super) const STARTABLE: Fit = Fit {
             SpecTaskStatus::Backlog | SpecTaskStatus::QueuedImplementation
         )
     },
+    read_only: false,
 };
 
 /// One that is paused.
 pub(super) const PAUSED: Fit = Fit {
     what: "is paused",
     test: |task| task.paused,
+    read_only: false,
 };
 
 /// One that could be paused.
 pub(super) const RUNNING: Fit = Fit {
     what: "is at work",
     test: |task| !task.paused && (task.active > 0 || is_moving(task.status)),
+    read_only: false,
 };
 
 /// One that failed or is stuck.
@@ -78,6 +88,14 @@ pub(super) const STUCK: Fit = Fit {
                 SpecTaskStatus::SpecFailed | SpecTaskStatus::ImplementationFailed
             )
     },
+    read_only: false,
+};
+
+/// One whose requirements can be traced.
+pub(super) const TRACEABLE: Fit = Fit {
+    what: "has requirements",
+    test: |task| task.revision.is_some(),
+    read_only: true,
 };
 
 const fn is_moving(status: SpecTaskStatus) -> bool {
@@ -163,7 +181,7 @@ pub(super) fn task_of(target: &SessionRef) -> Option<TaskRef> {
 fn only<'a>(tasks: &'a [SpecTaskView], fit: &Fit) -> Result<&'a SpecTaskView, CliError> {
     let fitting: Vec<_> = tasks
         .iter()
-        .filter(|task| !task.imported && (fit.test)(task))
+        .filter(|task| (fit.read_only || !task.imported) && (fit.test)(task))
         .collect();
     match fitting.as_slice() {
         [task] => Ok(task),
@@ -204,6 +222,10 @@ mod tests {
         imported.imported = true;
         let with = [review.clone(), imported];
         assert_eq!(only(&with, &IN_REVIEW).unwrap().name, "7-user-auth");
+        assert_eq!(only(&with[1..], &OPEN).unwrap_err().code(), 3);
+        let mut written = with[1].clone();
+        written.revision = Some(1);
+        assert_eq!(only(&[written], &TRACEABLE).unwrap().name, "9-theirs");
         let both = only(&tasks, &OPEN).unwrap_err();
         assert_eq!(both.code(), 2);
         assert!(both.render(false).contains("7-user-auth, 8-search"));

@@ -78,7 +78,10 @@ fn refused(error: RepoError, path: &str) -> HistoryError {
     let RepoError::Git { stderr, .. } = &error else {
         return error.into();
     };
-    if stderr.contains("no such path") {
+    if ["no such path", "no such ref: HEAD"]
+        .iter()
+        .any(|text| stderr.contains(text))
+    {
         return HistoryError::NotFound {
             what: "committed file",
             name: path.to_owned(),

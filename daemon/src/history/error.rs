@@ -63,7 +63,9 @@ impl From<HistoryError> for Failure {
                 let failure = Self::new(FailureKind::NotFound, text);
                 return match (known.as_slice(), remote) {
                     ([], Some(_)) => failure,
-                    ([], None) => failure.hint("`--from REMOTE` fetches it from where it is"),
+                    ([], None) => failure.hint(
+                        "`spectask history fetch REMOTE` brings what another machine recorded",
+                    ),
                     (known, _) => failure.hint(format!("there is: {}", known.join(", "))),
                 };
             }

@@ -225,7 +225,8 @@ pub(super) fn named(
         _ => {
             let places: Vec<String> = found.into_iter().map(place).collect();
             Err(HistoryError::Invalid(format!(
-                "{wanted:?} may be one of these: {}; give the whole name, and `--from REMOTE`",
+                "{wanted:?} may be one of these: {}; `spectask history import NAME --from REMOTE` \
+                 takes one over",
                 places.join(", ")
             )))
         }

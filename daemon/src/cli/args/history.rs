@@ -80,12 +80,12 @@ A rebase, squash or rename does not lose the turn.")]
     #[command(after_help = "Examples:
   spectask history trace 7-user-auth#2.3
   spectask history trace 7#2             # all criteria of requirement 2
-  spectask history trace --task 7 2.3
+  spectask history trace 2.3             # where there is only one SpecTask
   spectask history trace 7               # everything
   spectask history trace 7 --check       # exit code 1 when something is missing")]
     Trace {
-        /// TASK, TASK#NUMBER, or with --task a NUMBER
-        #[arg(value_name = "REQUIREMENT", required_unless_present = "task")]
+        /// NUMBER, TASK#NUMBER, or TASK for all; without TASK, of the only SpecTask here
+        #[arg(value_name = "REQUIREMENT")]
         requirement: Option<String>,
         /// The SpecTask
         #[arg(short, long)]

@@ -92,7 +92,7 @@ async fn chosen(
     let Some(remote) = view.remote else {
         return Err(CliError::new(
             FailureKind::InvalidState,
-            "no remote was named for history, so nothing leaves this machine",
+            "no remote was named for history: nothing leaves this machine, or comes to it",
         )
         .hint("name one: `spectask history remote NAME`"));
     };

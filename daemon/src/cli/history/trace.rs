@@ -7,6 +7,7 @@ use spectask_protocol::{
 
 use super::{log, short};
 use crate::cli::{
+    choose,
     context::Context,
     error::{CliError, Exit},
     sheet::{Sheet, Tone},
@@ -18,21 +19,9 @@ pub(super) async fn trace(
     task: Option<TaskRef>,
     check: bool,
 ) -> Result<Exit, CliError> {
-    let (task, requirement) = match (task, requirement) {
-        (Some(task), requirement) => (task, requirement),
-        (None, Some(name)) => {
-            let (task, number) = match name.split_once('#') {
-                Some((task, number)) => (task, Some(number.to_owned())),
-                None => (name.as_str(), None),
-            };
-            let task = task
-                .parse()
-                .map_err(|error| CliError::usage(format!("{task:?}: {error}")))?;
-            (task, number)
-        }
-        (None, None) => return Err(CliError::usage("name a SpecTask or a requirement")),
-    };
+    let (task, requirement) = wanted(task, requirement)?;
     let daemon = ctx.daemon().await?;
+    let task = choose::task(ctx, &daemon, task, &choose::TRACEABLE).await?;
     let view = daemon
         .call(HistoryTrace, TraceParams { task, requirement })
         .await?;
@@ -43,6 +32,29 @@ pub(super) async fn trace(
     } else {
         Exit::Good
     })
+}
+
+/// The SpecTask and the number that `7`, `7#2.3`, `#2` or `2.3` name.
+fn wanted(
+    task: Option<TaskRef>,
+    named: Option<String>,
+) -> Result<(Option<TaskRef>, Option<String>), CliError> {
+    let (None, Some(name)) = (&task, &named) else {
+        return Ok((task, named));
+    };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (task, number) = match name.split_once('#') {
+        Some((task, number)) => (task, Some(number)),
+        None if name.contains('.') && name.split('.').all(is_number) => ("", Some(name.as_str())),
+        None => (name.as_str(), None),
+    };
+    let task = if task.is_empty() {
+        None
+    } else {
+        let task = task.parse();
+        Some(task.map_err(|error| CliError::usage(format!("{error}")))?)
+    };
+    Ok((task, number.map(str::to_owned)))
 }
 
 fn write(sheet: &mut Sheet, view: &TraceView) {
