@@ -410,7 +410,14 @@ impl Recorder {
         if let Some(open) = read_session(ledger, &ref_name, &tip, named.clone()) {
             return Ok(open);
         }
-        // The objects are damaged, as after a loss of power: written anew from the store.
+        // The objects are damaged, as after a loss of power: written anew from the store, if it has all.
+        let forgotten = self.store.read(|read| {
+            let silent = read.transcript_next(&row.id)? == 0;
+            Ok::<_, RecordError>(silent && !read.turns(&row.id)?.is_empty())
+        })?;
+        if forgotten {
+            return Err(RecordError::Damaged(ref_name));
+        }
         tracing::warn!(
             ref_name,
             "recorded history cannot be read and is written anew"
@@ -594,7 +601,7 @@ fn write_due(open: &mut Open, ledger: &mut Ledger, due: Vec<Due>) -> Result<(), 
 
 /// The ref of a session of that name, and where it is. A name that another installation's session
 /// has in this repository gets the end of the id.
-fn place(
+pub(super) fn place(
     ledger: &Ledger,
     name: &str,
     id: &WorkSessionId,

@@ -6,7 +6,7 @@
 //! and moves the ref. The machines see nothing but events, frames and what never changes, so the
 //! same log gives the same refs; how far a ref has come is told by the trailers of its tip. [`run`]
 //! does it beside the daemon. [`format`] is the one description of what lies on those refs, for
-//! writing and for reading; [`export`] lays it out as folders.
+//! writing and for reading; [`export`] lays it out as folders, [`holds`] tells whether all is there.
 
 mod acp;
 mod entry;
@@ -14,6 +14,7 @@ mod export;
 mod fault;
 mod follow;
 pub mod format;
+mod held;
 mod run;
 mod session;
 mod slot;
@@ -26,6 +27,7 @@ mod turns;
 
 pub use export::{Exported, export};
 pub use follow::Recorder;
+pub use held::holds;
 pub use run::{Status, run};
 
 /// Why history could not be written.
@@ -40,6 +42,9 @@ pub enum RecordError {
     /// Another repository lies where the project's was.
     #[error("another repository is at {0} now")]
     Another(String),
+    /// A ref cannot be read, and its sources are gone.
+    #[error("{0} cannot be read and is left as it is: what was said in it is kept nowhere else")]
+    Damaged(String),
     /// There is no recorded history of that name.
     #[error("nothing is recorded of {0}")]
     Nothing(String),

@@ -948,6 +948,48 @@ fn a_damaged_ref_is_written_anew() {
 }
 
 #[test]
+fn a_damaged_ref_whose_transcript_is_gone_is_left_as_it_is() {
+    let mut world = World::new();
+    let store = world.store.clone();
+    let work = world.session("backend", SessionMethod::Planned);
+    let name = "1-auth/00-backend";
+    let full = format!("refs/spectask/sessions/{name}");
+    let repository = Repository::discover(world.root()).unwrap();
+    let holds = |turns| super::holds(&repository, name, &work, turns).unwrap();
+    assert!(!holds(0));
+    let mut recorder = world.recorder(&store);
+    let turn = world.begin(&work, "go on");
+    world.pass(&mut recorder).unwrap();
+    assert!(!holds(1), "it goes on");
+    world.end(&work, turn);
+    assert!(!holds(1), "the recorder is behind");
+    world.pass(&mut recorder).unwrap();
+    assert!(holds(1) && holds(0) && !holds(2));
+    assert!(!super::holds(&repository, name, &id(), 1).unwrap());
+    let forgotten = work.clone();
+    world.write(move |write| write.forget_transcript(&forgotten));
+    let tree = git(&world.root(), &["rev-parse", &format!("{full}^{{tree}}")]);
+    let loose = world.root().join(".git/objects").join(&tree[..2]);
+    fs::remove_file(loose.join(&tree[2..])).unwrap();
+    let tip = world.refs()[&full].clone();
+    world.write({
+        let text = "keep it".to_owned();
+        let source = "cli".to_owned();
+        let (task, work) = (world.task.clone(), work.clone());
+        move |write| {
+            let kind = EventKind::DecisionRecorded { text, source };
+            write.emit(Some(&task), Some(&work), &kind)
+        }
+    });
+    let status = Status::default();
+    let mut recorder = Recorder::new(store, Redactor::new([]), status.clone()).unwrap();
+    world.pass(&mut recorder).unwrap();
+    let waiting = format!("{:?}", status.waiting());
+    assert!(waiting.contains("kept nowhere else"), "{waiting}");
+    assert_eq!(world.refs()[&full], tip);
+}
+
+#[test]
 fn a_thread_that_is_attached_takes_its_history_along_killed_anywhere() {
     let mut tips = std::collections::BTreeSet::new();
     let mut world = World::new();

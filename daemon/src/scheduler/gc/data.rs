@@ -11,7 +11,7 @@ use spectask_protocol::{ProjectId, WorkSessionId};
 
 use super::{super::context::Shared, Garbage};
 use crate::{
-    recorder::format,
+    recorder,
     repo::Repository,
     store::{BlobMarks, StoreError},
     workflow::lookup::session_name,
@@ -88,7 +88,7 @@ async fn transcripts(ctx: &Shared, garbage: &mut Garbage) -> Result<(), StoreErr
         if ctx.is_running(&row.id) {
             continue;
         }
-        let (name, project, bytes) = ctx.store.read(|read| -> Result<_, StoreError> {
+        let (name, project, turns, bytes) = ctx.store.read(|read| -> Result<_, StoreError> {
             let task = match &row.task {
                 Some(task) => read.task(task)?,
                 None => None,
@@ -96,10 +96,17 @@ async fn transcripts(ctx: &Shared, garbage: &mut Garbage) -> Result<(), StoreErr
             let project = task.as_ref().map(|task| task.project.clone());
             let name = session_name(task.as_ref(), &row);
             let bytes = read.transcript_size(&row.id)?;
-            Ok((name, project.or_else(|| row.project.clone()), bytes))
+            let turns = read.turns(&row.id)?.last().map_or(0, |turn| turn.number);
+            let project = project.or_else(|| row.project.clone());
+            Ok((name, project, turns, bytes))
         })?;
-        if !is_recorded(ctx, project, &name).await {
-            garbage.kept("transcript", name, bytes, "it is not recorded in git");
+        if !is_recorded(ctx, project, name.clone(), row.id.clone(), turns).await {
+            garbage.kept(
+                "transcript",
+                name,
+                bytes,
+                "not all of it is recorded in git",
+            );
             continue;
         }
         if !garbage.dry_run {
@@ -113,22 +120,27 @@ async fn transcripts(ctx: &Shared, garbage: &mut Garbage) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Whether the history of a session is in its repository.
-async fn is_recorded(ctx: &Shared, project: Option<ProjectId>, name: &str) -> bool {
+/// Whether the history of a session is in its repository, up to the end of that turn.
+async fn is_recorded(
+    ctx: &Shared,
+    project: Option<ProjectId>,
+    name: String,
+    id: WorkSessionId,
+    turns: u32,
+) -> bool {
     let root = project.and_then(|id| {
         let project = ctx.store.read(|read| read.project(&id));
         project.ok().flatten().map(|project| project.root)
     });
-    let (Some(root), Ok(reference)) = (root, format::session_ref(name)) else {
+    let Some(root) = root else {
         return false;
     };
     let look = move || {
-        let repository = Repository::discover(Path::new(&root)).ok()?;
-        repository.resolve(&reference).ok()
+        let repository = Repository::discover(Path::new(&root))?;
+        recorder::holds(&repository, &name, &id, turns)
     };
-    tokio::task::spawn_blocking(look)
-        .await
-        .is_ok_and(|found| found.is_some())
+    let found = tokio::task::spawn_blocking(look).await;
+    found.is_ok_and(|found| found.unwrap_or(false))
 }
 
 /// Blobs that no transcript names.
