@@ -1,5 +1,6 @@
 //! Why each line of a file is as it is, in a repository of 600 commits; a third of them were made by
-//! recorded turns, a third are known only by what they change, a third nobody knows. `git blame
+//! recorded turns, a third are known only by what they change, a third a person made of what a turn
+//! wrote. `git blame
 //! --porcelain` on the same lines stands beside it, in turn, in the same run.
 
 #![allow(
@@ -53,23 +54,29 @@ fn git(root: &Path, args: &[&str], input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The repository as a stream for `git fast-import`: every commit changes a few lines of one file.
-fn stream() -> String {
+/// The repository as a stream for `git fast-import`: every commit changes a few lines of one file. And
+/// the lines that each changes.
+fn stream() -> (String, Vec<String>) {
     let mut stream = String::new();
+    let mut edits = Vec::new();
     let mut lines: Vec<String> = (0..LINES)
         .map(|number| format!("    let value_{number} = compute({number});\n"))
         .collect();
     let mut next = 7_u64;
     for commit in 0..COMMITS {
+        let mut edit = String::new();
         for _ in 0..EDITED {
             next = next
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             let at = (next >> 33) as usize % LINES;
             lines[at] = format!("    let value_{at} = compute({at}, {commit}); // {next:x}\n");
+            edit.push_str(&lines[at]);
         }
+        edits.push(edit);
         let message = format!("Change {commit}\n\nIn {commit} places.\n");
-        let at = 1_700_000_000 + commit * 60;
+        // After the turns, which are made now.
+        let at = 3_000_000_000_usize + commit * 60;
         let who = format!("User <user@example.com> {at} +0000");
         write!(
             stream,
@@ -89,7 +96,7 @@ fn stream() -> String {
         let length = text.len();
         write!(stream, "M 100644 inline {FILE}\ndata {length}\n{text}\n").unwrap();
     }
-    stream
+    (stream, edits)
 }
 
 fn world() -> World {
@@ -97,7 +104,8 @@ fn world() -> World {
     let root = folder.path().join("repo");
     std::fs::create_dir(&root).unwrap();
     git(&root, &["init", "-q", "-b", "main"], b"");
-    git(&root, &["fast-import", "--quiet"], stream().as_bytes());
+    let (stream, edits) = stream();
+    git(&root, &["fast-import", "--quiet"], stream.as_bytes());
     git(&root, &["reset", "-q", "--hard"], b"");
     let repository = Repository::discover(&root).unwrap();
     let root = repository.root().to_path_buf();
@@ -131,7 +139,10 @@ fn world() -> World {
         .build()
         .unwrap();
     runtime
-        .block_on(fill(&store, &repository, commits))
+        .block_on(async {
+            fill(&store, &repository, commits, edits).await?;
+            history::catch_up(&store).await
+        })
         .unwrap();
     World {
         _folder: folder,
@@ -144,19 +155,22 @@ async fn fill(
     store: &Store,
     repository: &Repository,
     mut commits: Vec<TurnCommit>,
+    edits: Vec<String>,
 ) -> Result<(), StoreError> {
+    let file = repository.root().join(FILE);
     let session: WorkSessionId = uuid::Uuid::now_v7().to_string().parse().unwrap();
     for commit in &mut commits {
         commit.session = session.clone();
     }
     let common = repository.common_dir().display().to_string();
     let root = repository.root().display().to_string();
+    let id = session.clone();
     store
-        .write(move |write| {
+        .write::<_, StoreError>(move |write| {
             let new = uuid::Uuid::now_v7().to_string().parse().unwrap();
             let project = write.ensure_project(&new, &common, &root)?;
             write.insert_session(&NewSession {
-                id: session.clone(),
+                id,
                 task: None,
                 slug: "thread".into(),
                 title: "Thread".into(),
@@ -168,32 +182,42 @@ async fn fill(
                 agent: "example".parse().unwrap(),
                 cwd: None,
                 project: Some(project.id),
-            })?;
-            for number in 0..=COMMITS / 3 {
+            })
+        })
+        .await?;
+    for edit in edits.into_iter().step_by(3) {
+        let edit = json!({ "method": "session/update", "params": { "update": {
+            "sessionUpdate": "tool_call", "toolCallId": "1", "title": "Edit",
+            "content": [{ "type": "diff", "path": file, "oldText": "", "newText": edit }] } } });
+        let prompt = "Change it once more. ".repeat(40);
+        let said = json!({ "method": "session/update", "params": { "update": {
+            "sessionUpdate": "agent_message_chunk",
+            "content": { "type": "text", "text": prompt } } } });
+        let prompt = json!({ "id": 1, "method": "session/prompt",
+            "params": { "prompt": [{ "type": "text", "text": prompt }] } });
+        let mut frames = vec![("to_agent", prompt)];
+        frames.extend((0..20).map(|_| ("from_agent", said.clone())));
+        frames.push(("from_agent", edit));
+        let session = session.clone();
+        store
+            .write::<_, StoreError>(move |write| {
                 let turn = write.insert_turn(&session, "prompt", None)?;
                 write.emit(None, Some(&session), &EventKind::TurnStarted { turn })?;
                 let first = write.transcript_next(&session)?;
-                let prompt = format!("Change it once more, for the {number}th time. ").repeat(20);
-                let said = json!({ "method": "session/update", "params": { "update": {
-                    "sessionUpdate": "agent_message_chunk",
-                    "content": { "type": "text", "text": prompt } } } });
-                let prompt = json!({ "id": 1, "method": "session/prompt",
-                    "params": { "prompt": [{ "type": "text", "text": prompt }] } });
-                let mut frames = vec![("to_agent", prompt)];
-                frames.extend((0..20).map(|_| ("from_agent", said.clone())));
-                let frames = frames
-                    .into_iter()
-                    .map(|(direction, frame)| Frame {
-                        at: write.now(),
-                        direction: direction.into(),
-                        frame,
-                    })
-                    .collect();
-                write.append_transcript(&session, first, frames)?;
-                write.end_turn(&session, turn, TurnStatus::Ended, None)?;
-            }
-            write.keep_turn_commits(&commits)
-        })
+                let frames = frames.into_iter().map(|(direction, frame)| Frame {
+                    at: write.now(),
+                    direction: direction.into(),
+                    frame,
+                });
+                write.append_transcript(&session, first, frames.collect())?;
+                write.end_turn(&session, turn, TurnStatus::Ended, None)
+            })
+            .await?;
+        // No two begin in the same millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    store
+        .write(move |write| write.keep_turn_commits(&commits))
         .await
 }
 
@@ -226,10 +250,16 @@ fn compare(world: &World, name: &str, lines: Option<(u32, u32)>) {
         if run == 0 {
             let told = view.commits.iter().filter(|commit| commit.origin.is_some());
             println!(
-                "{name}: {} KB of porcelain, {} commits, {} with an origin{}",
+                "{name}: {} KB of porcelain, {} commits, {} with an origin, {} groups of lines that {} \
+                 turns wrote{}",
                 text.len() >> 10,
                 view.commits.len(),
                 told.count(),
+                view.groups
+                    .iter()
+                    .filter(|group| group.written.is_some())
+                    .count(),
+                view.written.len(),
                 if view.incomplete { ", cut short" } else { "" }
             );
         }

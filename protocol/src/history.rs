@@ -114,16 +114,20 @@ pub struct BlameParams {
 pub struct BlameView {
     /// The file in its repository, with `/`.
     pub path: String,
-    /// Lines that follow each other and came of the same commit.
+    /// Lines that follow each other and came of the same commit and turn.
     pub groups: Vec<BlameGroup>,
     /// The commits that they name.
     pub commits: Vec<BlameCommit>,
-    /// Whether there was no time to look every commit up by what it changed.
+    /// The turns that wrote lines and did not commit them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<Origin>,
+    /// Whether there was no time to look every commit up by what it changed, and every turn by what it
+    /// wrote.
     #[serde(default)]
     pub incomplete: bool,
 }
 
-/// Lines that follow each other and came of the same commit.
+/// Lines that follow each other and came of the same commit and turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlameGroup {
     /// The number of the first, from 1.
@@ -133,6 +137,9 @@ pub struct BlameGroup {
     /// The place of the commit in the list; none: not committed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<u32>,
+    /// The place of the turn that wrote them among `written`, where the commit came of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<u32>,
 }
 
 /// A commit, and the turn that it came of.
@@ -161,7 +168,8 @@ pub struct BlameCommit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// By what it was found: `commit` (its id), `tree` or `patch` (after a rebase or squash),
-    /// `content` (the file is that of a recorded branch), `trailer` (its message).
+    /// `content` (the file is that of a recorded branch), `trailer` (its message), `edit` (the lines
+    /// stand where the turn wrote them).
     pub via: String,
     /// The session; none when only its name is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! Why a line is as it is: line, commit, turn, implementation task, requirement, prompt.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::Path,
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use spectask_protocol::{
 use super::{
     HistoryError, recorded,
     turns::{Abouts, range_of, requirements},
+    written::{self, Turn},
 };
 use crate::{
     repo::{Blame, CommitFacts, Past, RepoError, Repository},
@@ -23,6 +24,12 @@ use crate::{
 
 /// Patch ids cost a difference each; those that there is no time for are not computed.
 const PATCHES: Duration = Duration::from_millis(30);
+
+/// What turns wrote is read for so long: for a file, and for lines that a person asks for.
+const WRITTEN: [Duration; 2] = [Duration::from_millis(15), Duration::from_millis(40)];
+
+/// The longest file whose lines are looked up beside those that were asked for, in bytes.
+const FILE: u64 = 8 << 20;
 
 /// Recorded branches that a file is compared with.
 const TIPS: usize = 100;
@@ -67,10 +74,36 @@ pub fn blame(
         past: repository.past()?,
         origins: HashMap::new(),
         imported: HashMap::new(),
+        written: HashMap::new(),
+        turns: Vec::new(),
         incomplete: false,
     };
     let blame = finder.find(store, blame)?;
+    let text = match lines {
+        None => blame.lines.iter().map(|line| line.text.clone()).collect(),
+        Some(_) => whole(&repository, path, &inside, rev),
+    };
+    let limit = WRITTEN[usize::from(lines.is_some())];
+    finder.written(store, &blame, &text, Instant::now() + limit)?;
     Ok(finder.view(inside, &blame))
+}
+
+/// The lines of a file; none when it is too long or cannot be read.
+fn whole(repository: &Repository, path: &Path, inside: &str, rev: Option<&str>) -> Vec<String> {
+    let bytes = match rev {
+        Some(rev) => repository
+            .resolve(rev)
+            .and_then(|commit| repository.read_file(&commit, inside))
+            .ok()
+            .flatten(),
+        None => std::fs::metadata(path)
+            .ok()
+            .filter(|about| about.len() <= FILE)
+            .and_then(|_| std::fs::read(path).ok()),
+    };
+    let text = bytes.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().map(str::to_owned).collect()
 }
 
 /// What git says of a file or lines that are not there.
@@ -95,7 +128,7 @@ fn refused(error: RepoError, path: &str) -> HistoryError {
 }
 
 /// A turn that a commit came of, and by what that was found.
-type Found = (&'static str, WorkSessionId, u32);
+type Found = (&'static str, Turn);
 
 struct Finder<'a> {
     repository: &'a Repository,
@@ -103,6 +136,10 @@ struct Finder<'a> {
     origins: HashMap<String, Origin>,
     /// Sessions of SpecTasks that were taken over, as their refs have them.
     imported: HashMap<SpecTaskId, Vec<recorded::OnRef>>,
+    /// The turns of lines that these did not commit, by the places of the lines.
+    written: HashMap<usize, u32>,
+    /// The turns that they name.
+    turns: Vec<Origin>,
     incomplete: bool,
 }
 
@@ -262,7 +299,7 @@ impl Finder<'_> {
                     .into_iter()
                     .next_back()
                 {
-                    found.insert(id.clone(), ("tree", first.session, first.turn));
+                    found.insert(id.clone(), ("tree", (first.session, first.turn)));
                 }
             }
             Ok(())
@@ -281,7 +318,7 @@ impl Finder<'_> {
             };
             let of_patch = store.read(|read| read.turn_commits_of_patch(&patch))?;
             if let Some(first) = of_patch.into_iter().next() {
-                found.insert(id.clone(), ("patch", first.session, first.turn));
+                found.insert(id.clone(), ("patch", (first.session, first.turn)));
             }
         }
         Ok(())
@@ -294,19 +331,18 @@ impl Finder<'_> {
         facts: &HashMap<String, CommitFacts>,
     ) -> Result<(), HistoryError> {
         let mut abouts = Abouts::default();
-        let mut prompts: BTreeMap<(WorkSessionId, u32), Option<String>> = BTreeMap::new();
-        for (id, (via, session, turn)) in found {
-            let key = (session.clone(), *turn);
-            if !prompts.contains_key(&key) {
-                prompts.insert(key.clone(), prompt(read, session, *turn)?);
-            }
-            let prompt = prompts.get(&key).cloned().flatten();
-            if let Some(mut origin) = origin(read, &mut abouts, session, via)? {
-                origin.turn = Some(*turn);
-                origin.prompt = prompt;
-                if origin.work.is_empty() {
-                    self.complete(&mut abouts, read, session, &mut origin)?;
+        let mut known: HashMap<Turn, Option<Origin>> = HashMap::new();
+        for (id, (via, turn)) in found {
+            let origin = match known.get(turn) {
+                Some(known) => known.clone(),
+                None => {
+                    let made = self.of_turn(read, &mut abouts, turn, via)?;
+                    known.insert(turn.clone(), made.clone());
+                    made
                 }
+            };
+            if let Some(mut origin) = origin {
+                origin.via = (*via).to_owned();
                 self.origins.insert(id.clone(), origin);
             }
         }
@@ -321,6 +357,57 @@ impl Finder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Finds the turns that wrote what came of no commit of a turn.
+    fn written(
+        &mut self,
+        store: &Store,
+        blame: &Blame,
+        text: &[String],
+        until: Instant,
+    ) -> Result<(), HistoryError> {
+        let is_known = |id: &str| self.origins.contains_key(id);
+        let (found, complete) =
+            written::find(store, self.repository, blame, text, is_known, until)?;
+        self.incomplete |= !complete;
+        let mut places: HashMap<Turn, Option<u32>> = HashMap::new();
+        let mut abouts = Abouts::default();
+        for (line, turn) in found {
+            let place = match places.get(&turn) {
+                Some(known) => *known,
+                None => {
+                    let origin =
+                        store.read(|read| self.of_turn(read, &mut abouts, &turn, "edit"))?;
+                    let place = u32::try_from(self.turns.len()).ok();
+                    let place = place.filter(|_| origin.is_some());
+                    self.turns.extend(origin);
+                    places.insert(turn, place);
+                    place
+                }
+            };
+            self.written.extend(place.map(|place| (line, place)));
+        }
+        Ok(())
+    }
+
+    /// What stands behind a turn of the store.
+    fn of_turn(
+        &mut self,
+        read: &Read<'_>,
+        abouts: &mut Abouts,
+        (session, number): &Turn,
+        via: &str,
+    ) -> Result<Option<Origin>, HistoryError> {
+        let Some(mut origin) = origin(read, abouts, session, via)? else {
+            return Ok(None);
+        };
+        origin.turn = Some(*number);
+        origin.prompt = prompt(read, session, *number)?;
+        if origin.work.is_empty() {
+            self.complete(abouts, read, session, &mut origin)?;
+        }
+        Ok(Some(origin))
     }
 
     /// Takes what a session served from its ref, for a SpecTask whose documents did not come with it.
@@ -384,8 +471,8 @@ impl Finder<'_> {
     fn view(mut self, path: String, blame: &Blame) -> BlameView {
         let mut commits: Vec<BlameCommit> = Vec::new();
         let mut places: HashMap<usize, u32> = HashMap::new();
-        let mut groups: Vec<(Option<u32>, BlameGroup)> = Vec::new();
-        for line in &blame.lines {
+        let mut groups: Vec<BlameGroup> = Vec::new();
+        for (place, line) in blame.lines.iter().enumerate() {
             let of = &blame.commits[line.commit];
             let commit = of.id.as_ref().map(|id| {
                 *places.entry(line.commit).or_insert_with(|| {
@@ -403,23 +490,25 @@ impl Finder<'_> {
                     u32::try_from(commits.len() - 1).unwrap_or(u32::MAX)
                 })
             });
+            let turn = self.written.get(&place).copied();
             match groups.last_mut() {
-                Some((last, group)) if *last == commit => group.lines.push(line.text.clone()),
-                _ => groups.push((
+                Some(group) if group.commit == commit && group.written == turn => {
+                    group.lines.push(line.text.clone());
+                }
+                _ => groups.push(BlameGroup {
+                    line: line.line,
+                    lines: vec![line.text.clone()],
                     commit,
-                    BlameGroup {
-                        line: line.line,
-                        lines: vec![line.text.clone()],
-                        commit,
-                    },
-                )),
+                    written: turn,
+                }),
             }
         }
         self.origins.clear();
         BlameView {
             path,
-            groups: groups.into_iter().map(|(_, group)| group).collect(),
+            groups,
             commits,
+            written: self.turns,
             incomplete: self.incomplete,
         }
     }
@@ -432,7 +521,7 @@ fn by_id(
 ) -> Result<(), HistoryError> {
     for id in ids {
         if let Some(commit) = read.turn_commit(id)? {
-            found.insert(id.clone(), ("commit", commit.session, commit.turn));
+            found.insert(id.clone(), ("commit", (commit.session, commit.turn)));
         }
     }
     Ok(())

@@ -2,8 +2,8 @@
 //!
 //! [`index`] follows the store and keeps the search index; [`find`] asks it and looks every hit up in
 //! the transcript (`said` reads transcripts as people do, `letters` makes the words of the index).
-//! [`log`] and [`show`] list and read turns, [`blame`] leads from a line to the prompt behind it,
-//! [`trace`] from a requirement to what became of it. [`import`] takes a SpecTask over from its refs
+//! [`log`] and [`show`] list and read turns, [`blame`] leads from a line to the prompt behind it
+//! (`written` finds lines that an agent did not commit itself), [`trace`] from a requirement to what became of it. [`import`] takes a SpecTask over from its refs
 //! (`recorded` reads those, [`place`] tells where they lie), [`export`] gives it away in other forms.
 //! All but the follower and the import block; an async caller uses `spawn_blocking`.
 
@@ -23,6 +23,7 @@ mod search;
 mod search_tests;
 mod trace;
 mod turns;
+mod written;
 
 pub use blame::blame;
 pub use error::HistoryError;

@@ -271,6 +271,61 @@ async fn a_line_leads_to_the_prompt_behind_it() {
 }
 
 #[tokio::test]
+async fn lines_that_an_agent_left_to_others_lead_to_their_turn() {
+    let world = World::new().await;
+    let file = world.repo.join("src/b.rs");
+    let text = "fn hours_of_a_day() -> u32 {\n    24\n}\n";
+    let frame = json!({ "method": "session/update", "params": { "update": {
+        "sessionUpdate": "tool_call_update", "content": [
+            { "type": "diff", "path": file, "oldText": null, "newText": text }] } } });
+    let session = world.session.clone();
+    world
+        .store
+        .write::<_, StoreError>(move |write| {
+            let number = write.insert_turn(&session, "prompt", None)?;
+            let first = write.transcript_next(&session)?;
+            let direction = "from_agent".to_owned();
+            let at = write.now();
+            write.append_transcript(
+                &session,
+                first,
+                vec![Frame {
+                    at,
+                    direction,
+                    frame,
+                }],
+            )?;
+            write.end_turn(&session, number, TurnStatus::Ended, None)
+        })
+        .await
+        .unwrap();
+    catch_up(&world.store).await.unwrap();
+    // The agent's file, a line of a person in it, and committed by a person.
+    let text = text.replace("24", "24 * 60");
+    world.commit("hours", &[("src/b.rs", &text)]);
+    fs::write(
+        &file,
+        format!("{text}\n// mine\nfn hours_of_a_day() -> u32 {{\n    24\n}}\n"),
+    )
+    .unwrap();
+    let of = |lines| {
+        let view = blame(&world.store, &file, lines, None).unwrap();
+        let mut turns = Vec::new();
+        for group in &view.groups {
+            let origin = group.written.map(|at| &view.written[at as usize]);
+            let found = origin.map(|origin| (origin.via.clone(), origin.turn));
+            turns.extend(group.lines.iter().map(|_| found.clone()));
+        }
+        (turns, view.incomplete)
+    };
+    let third = Some(("edit".to_owned(), Some(3)));
+    let all = [&third, &None, &None, &None, &None, &third, &third, &third].map(Clone::clone);
+    assert_eq!(of(None), (all.to_vec(), false));
+    assert_eq!(of(Some((1, 1))), (vec![third], false));
+    assert_eq!(of(Some((5, 5))), (vec![None], false));
+}
+
+#[tokio::test]
 async fn a_squash_and_a_rename_lose_no_turn() {
     let world = World::new().await;
     world.git(&["checkout", "-q", "main"]);

@@ -15,6 +15,8 @@ pub struct BlamedCommit {
     pub author: String,
     /// When it was written, in seconds since 1970 UTC.
     pub at: i64,
+    /// When it was made as it is: later, when it was amended or rebased.
+    pub committed_at: i64,
     /// Its first line.
     pub subject: String,
     /// The path of the file there.
@@ -113,6 +115,7 @@ fn parse(output: &[u8]) -> Option<Blame> {
             id: id.bytes().any(|byte| byte != b'0').then(|| id.to_owned()),
             author: String::new(),
             at: 0,
+            committed_at: 0,
             subject: String::new(),
             path: String::new(),
             within: None,
@@ -127,6 +130,7 @@ fn parse(output: &[u8]) -> Option<Blame> {
             match key {
                 "author" => commit.author = value.to_owned(),
                 "author-time" => commit.at = value.parse().unwrap_or(0),
+                "committer-time" => commit.committed_at = value.parse().unwrap_or(0),
                 "summary" => commit.subject = value.to_owned(),
                 "filename" => commit.path = unquoted(value),
                 _ => {}

@@ -39,7 +39,7 @@ pub use project::ProjectRow;
 pub use recorded::{PlacedEvent, TurnCommit};
 pub use retention::{BlobMarks, FreePages};
 pub use review::{NewRevision, ReviewRow, RevisionRow};
-pub use search::{NewSearchBlock, SearchBlock, SearchFilter};
+pub use search::{FileTurn, NewSearchBlock, SearchBlock, SearchFilter};
 pub use seen::SeenThreadRow;
 pub use session::{NewSession, SessionRow};
 pub use task::{NewTask, TaskRow};

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("schema_5.sql")),
     M::up(include_str!("schema_6.sql")),
     M::up(include_str!("schema_7.sql")),
+    M::up(include_str!("schema_8.sql")),
 ];
 
 /// Read-only connections that are kept open between queries.

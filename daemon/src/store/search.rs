@@ -21,6 +21,17 @@ pub struct SearchBlock {
     pub end: u64,
 }
 
+/// A turn that touched a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTurn {
+    /// Its session.
+    pub session: WorkSessionId,
+    /// Its number.
+    pub turn: u32,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started_at: i64,
+}
+
 /// A stretch to index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSearchBlock {
@@ -138,6 +149,38 @@ impl Read<'_> {
         sql.push_str(" ORDER BY search_text.rowid DESC LIMIT ?");
         values.push(Box::new(limit));
         self.rows(&sql, params_from_iter(values), block)
+    }
+
+    /// Turns of a project that touched a file of one of these names, newest first; what runs is not
+    /// among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn turns_of_file(
+        &self,
+        project: &ProjectId,
+        paths: &[String],
+        limit: u32,
+    ) -> Result<Vec<FileTurn>, StoreError> {
+        let paths = serde_json::to_string(paths).unwrap_or_default();
+        self.rows(
+            "SELECT DISTINCT file.session, file.turn, turn.started_at
+             FROM json_each(?1) AS wanted
+                JOIN search_file AS file ON file.path = wanted.value
+                JOIN turn ON turn.session = file.session AND turn.number = file.turn
+                JOIN work_session ON work_session.id = file.session
+                LEFT JOIN spec_task ON spec_task.id = work_session.task
+             WHERE coalesce(spec_task.project, work_session.project) = ?2
+             ORDER BY turn.started_at DESC LIMIT ?3",
+            params![paths, project.as_str(), limit],
+            |row| {
+                Ok(FileTurn {
+                    session: row::text(row, "session")?,
+                    turn: row.get("turn")?,
+                    started_at: row.get("started_at")?,
+                })
+            },
+        )
     }
 
     /// Decisions of people and agents, older than the event `before`, newest first, each with the place

@@ -16,6 +16,9 @@ use crate::cli::{
     time,
 };
 
+/// What is told of lines that no commit has.
+const OPEN: &str = "not committed";
+
 /// Lines of a prompt that are shown.
 const PROMPT_LINES: usize = 12;
 
@@ -49,7 +52,7 @@ pub(super) async fn blame(
         }
         if view.incomplete {
             let text =
-                "Some commits could not be looked up in time; a line alone is looked up further.";
+                "Not everything could be looked up in time; a line alone is looked up further.";
             sheet.line(Tone::Warn, text);
         }
     })?;
@@ -98,11 +101,18 @@ fn numbers(group: &BlameGroup) -> String {
     }
 }
 
+/// The turn that lines came of: of their commit, or that wrote them and did not commit them.
+fn origin<'a>(view: &'a BlameView, group: &BlameGroup) -> Option<&'a Origin> {
+    let committed = commit(view, group).and_then(|commit| commit.origin.as_ref());
+    committed.or_else(|| view.written.get(group.written? as usize))
+}
+
 /// The session and turn, or who wrote it.
-fn who(commit: &BlameCommit) -> (Tone, String) {
-    match &commit.origin {
-        Some(origin) => (Tone::Name, turn(origin)),
-        None => (Tone::Plain, commit.author.clone()),
+fn who(view: &BlameView, group: &BlameGroup) -> (Tone, String) {
+    match (origin(view, group), commit(view, group)) {
+        (Some(origin), _) => (Tone::Name, turn(origin)),
+        (None, Some(commit)) => (Tone::Plain, commit.author.clone()),
+        (None, None) => (Tone::Warn, OPEN.to_owned()),
     }
 }
 
@@ -119,24 +129,26 @@ fn overview(sheet: &mut Sheet, view: &BlameView, now: Timestamp, width: Option<u
         .iter()
         .map(|group| {
             let lines = Cell::plain(&numbers(group));
-            let Some(commit) = commit(view, group) else {
-                let none = Cell::plain("");
-                let open = Cell::new(Tone::Warn, "not committed");
-                return vec![lines, none.clone(), none.clone(), open, none.clone(), none];
-            };
-            let (tone, who) = who(commit);
-            let origin = commit.origin.as_ref();
+            let (tone, who) = who(view, group);
+            let origin = origin(view, group);
             let serves = origin.map_or_else(String::new, |origin| origin.requirements.join(", "));
-            let what = origin
-                .and_then(|origin| origin.work.first().cloned())
-                .unwrap_or_else(|| commit.subject.clone());
+            let work = origin.and_then(|origin| origin.work.first());
+            let (id, age, what) = match (commit(view, group), work) {
+                (Some(commit), work) => (
+                    short(own(commit)),
+                    time::ago(&commit.at, now),
+                    Cell::plain(work.unwrap_or(&commit.subject)),
+                ),
+                (None, _) if origin.is_none() => ("", String::new(), Cell::plain("")),
+                (None, _) => ("", String::new(), Cell::new(Tone::Warn, OPEN)),
+            };
             vec![
                 lines,
-                Cell::new(Tone::Faint, short(own(commit))),
-                Cell::new(Tone::Faint, &time::ago(&commit.at, now)),
+                Cell::new(Tone::Faint, id),
+                Cell::new(Tone::Faint, &age),
                 Cell::new(tone, &who),
                 Cell::plain(&serves),
-                Cell::plain(&what),
+                what,
             ]
         })
         .collect();
@@ -147,13 +159,12 @@ fn overview(sheet: &mut Sheet, view: &BlameView, now: Timestamp, width: Option<u
 
 fn with_text(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
     for group in &view.groups {
-        let (tone, who) = match commit(view, group) {
-            Some(commit) => who(commit),
-            None => (Tone::Warn, "not committed".to_owned()),
+        let (tone, who) = who(view, group);
+        let about = match commit(view, group) {
+            Some(commit) => format!("{}  {}", short(own(commit)), time::ago(&commit.at, now)),
+            None if who == OPEN => String::new(),
+            None => OPEN.to_owned(),
         };
-        let about = commit(view, group).map_or_else(String::new, |commit| {
-            format!("{}  {}", short(own(commit)), time::ago(&commit.at, now))
-        });
         sheet
             .put(tone, &who)
             .line(Tone::Faint, &format!("  {about}"));
@@ -177,6 +188,9 @@ fn details(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
         }
         let Some(commit) = commit(view, group) else {
             field(sheet, "commit").line(Tone::Warn, "not committed yet");
+            if let Some(origin) = origin(view, group) {
+                about(sheet, origin);
+            }
             continue;
         };
         let mut what = "commit";
@@ -195,7 +209,7 @@ fn details(sheet: &mut Sheet, view: &BlameView, now: Timestamp) {
         if let Some(was) = &commit.was {
             field(sheet, "was").line(Tone::Plain, was);
         }
-        let Some(origin) = &commit.origin else {
+        let Some(origin) = origin(view, group) else {
             field(sheet, "turn").line(Tone::Faint, "none: it came of no session that is known");
             continue;
         };
@@ -209,6 +223,7 @@ fn about(sheet: &mut Sheet, origin: &Origin) {
         "tree" => "  found by what the commit holds",
         "patch" => "  found by what the commit changes",
         "content" => "  found on its branch",
+        "edit" => "  it wrote this",
         _ => "  the commit says so",
     };
     field(sheet, "turn")
@@ -272,6 +287,7 @@ mod tests {
             line,
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
             commit,
+            written: None,
         };
         BlameView {
             path: "src/token.rs".into(),
@@ -281,6 +297,7 @@ mod tests {
                 group(5, &["}"], None),
             ],
             commits: vec![commit("a1", Some(origin)), commit("b2", None)],
+            written: vec![],
             incomplete: false,
         }
     }
@@ -308,6 +325,57 @@ mod tests {
           commit    c3c3c3c3c3
           squashed  a1a1a1a1a1  Expire tokens  User, 1h
           turn      7-user-auth/02-api turn 2  found by what the commit changes
+        ");
+    }
+
+    #[test]
+    fn what_an_agent_wrote_and_did_not_commit_is_told() {
+        let mut view = view();
+        let mut origin = view.commits[0].origin.take().unwrap();
+        origin.via = "edit".into();
+        origin.name = "threads/3-expire".into();
+        (origin.task, origin.wish) = (None, None);
+        (origin.work, origin.requirements) = (vec![], vec![]);
+        view.written.push(origin);
+        view.groups[1].written = Some(0);
+        view.groups[2].written = Some(0);
+        let mut sheet = Sheet::new(false);
+        overview(&mut sheet, &view, fixtures::now(), None);
+        sheet.end();
+        view.groups.remove(0);
+        with_text(&mut sheet, &view, fixtures::now());
+        sheet.end();
+        details(&mut sheet, &view, fixtures::now());
+        insta::assert_snapshot!(sheet.into_text(), @r"
+        src/token.rs
+        LINES  COMMIT      AGO  FROM                     SERVES  WHAT
+        1-3    a1a1a1a1a1  1h   User                             Expire tokens
+        4      b2b2b2b2b2  1h   threads/3-expire turn 2          Expire tokens
+        5                       threads/3-expire turn 2          not committed
+
+        threads/3-expire turn 2  b2b2b2b2b2  1h
+             4      3600
+        threads/3-expire turn 2  not committed
+             5  }
+
+        src/token.rs:4
+          |     3600
+          commit    b2b2b2b2b2  Expire tokens  User, 1h
+          turn      threads/3-expire turn 2  it wrote this
+          prompt
+            # Task 2
+
+            Write the API.␛[2J
+          more      spectask history show threads/3-expire --turn 2
+        src/token.rs:5
+          | }
+          commit    not committed yet
+          turn      threads/3-expire turn 2  it wrote this
+          prompt
+            # Task 2
+
+            Write the API.␛[2J
+          more      spectask history show threads/3-expire --turn 2
         ");
     }
 
