@@ -20,7 +20,7 @@ use super::{
 use crate::{
     redact::Redactor,
     repo::{Ledger, Repository},
-    store::{SessionRow, Store, TaskRow, rfc3339},
+    store::{SessionRow, Store, StoreError, TaskRow, rfc3339},
 };
 
 /// Where the recorder starts to look after a restart; what is on the refs decides.
@@ -138,7 +138,9 @@ impl Recorder {
             };
             match outcome {
                 Ok(()) => drop(self.behind.remove(&subject)),
-                Err(error @ (RecordError::Killed(_) | RecordError::Store(_))) => return Err(error),
+                Err(error @ (RecordError::Killed(_) | RecordError::Store(StoreError::Closed))) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let project = self.project_of(&subject)?;
                     if let Subject::Session(id) = &subject {
@@ -278,6 +280,8 @@ impl Recorder {
             Some(name)
         };
         open.slot.show(&mut ledger, &mut self.faults, name)?;
+        // Segments of a turn that goes on: no other session's fault takes them along.
+        ledger.write()?;
         open.named.clone_from(&open.session.record.name);
         let turns = open.session.record.turns;
         let due = before / TURNS != turns / TURNS || (open.session.is_final() && !was_final);
@@ -382,17 +386,18 @@ impl Recorder {
     fn load(&mut self, row: &SessionRow, ledger: &mut Ledger) -> Result<Open, RecordError> {
         self.faults.step("before a load")?;
         let names = self.store.read(|read| read.session_names(&row.id))?;
-        let mut found = None;
+        let mut found: Option<(String, String, String)> = None;
         for name in names.iter().rev() {
             let (ref_name, tip) = place(ledger, name, &row.id)?;
             let Some(tip) = tip else {
                 continue;
             };
-            if found.is_none() {
-                found = Some((ref_name, tip, name.clone()));
-            } else {
+            match &found {
+                None => found = Some((ref_name, tip, name.clone())),
+                // It got a name back that it had before.
+                Some((known, ..)) if *known == ref_name => {}
                 // A run before this one ended between the two moves of a renaming.
-                ledger.repository().delete_ref(&ref_name, &tip)?;
+                Some(_) => ledger.repository().delete_ref(&ref_name, &tip)?,
             }
         }
         let first = names.first().cloned().unwrap_or_default();
@@ -542,6 +547,7 @@ impl Recorder {
             }
         }
         slot.show(&mut ledger, &mut self.faults, None)?;
+        ledger.write()?;
         if !row.status.is_final() {
             self.tasks.insert(id.clone(), (slot, machine));
         }
@@ -680,8 +686,16 @@ fn task_slot(ledger: &mut Ledger, name: &str, id: &SpecTaskId) -> Result<Slot, R
         match record {
             Some(record) if record.id == *id => {
                 let documents = [(log, record.segments)];
-                let opened = Slot::open(ledger, ref_name.clone(), tip.clone(), &documents)?;
-                return Ok(opened.unwrap_or_else(|| Slot::empty(ref_name, Some(tip), &[log])));
+                return Ok(
+                    match Slot::open(ledger, ref_name.clone(), tip.clone(), &documents) {
+                        Ok(Some(slot)) => slot,
+                        // Damaged: written anew.
+                        Ok(None) | Err(_) => {
+                            ledger.repair();
+                            Slot::empty(ref_name, Some(tip), &[log])
+                        }
+                    },
+                );
             }
             _ => ref_name = task_ref(&suffixed(name, id.as_str()))?,
         }

@@ -161,11 +161,10 @@ impl Session {
             EventKind::SessionCreated { .. } => log("session created".into()),
             EventKind::SessionAttached { name } => {
                 log(format!("session is now {}", inline(name)));
-                if *name != self.record.name {
-                    self.record.name.clone_from(name);
-                    self.record.task = self.task_of(name, sources)?;
-                    subject = Some("Session attached".to_owned());
-                }
+                // Whether it has that name already depends on where the reading began, the commit must not.
+                self.record.name.clone_from(name);
+                self.record.task = self.task_of(name, sources)?;
+                subject = Some("Session attached".to_owned());
             }
             EventKind::ThreadTitled { title } => {
                 self.record.title = sources.clean(title);
@@ -181,6 +180,7 @@ impl Session {
                 log(format!("session {}{told}", to.as_str()));
                 self.record.status = *to;
                 if to.is_final() {
+                    self.take_rest();
                     self.record.ended_at = Some(event.at.clone());
                     subject = Some(format!("Session {}", to.as_str()));
                 } else {
@@ -375,6 +375,20 @@ impl Session {
         self.open = false;
         self.happenings.clear();
         self.asked.clear();
+    }
+
+    /// What was said after the last turn belongs to it when the session ends.
+    fn take_rest(&mut self) {
+        if self.open {
+            return;
+        }
+        self.happenings.end_speech(&mut self.pending);
+        self.happenings.clear();
+        self.cut();
+        if let Some(turn) = &mut self.turn {
+            turn.entries.1 = self.record.cursor.entries;
+        }
+        self.record.resume = self.record.cursor;
     }
 
     fn take_happenings(&mut self) {

@@ -129,6 +129,14 @@ impl Read<'_> {
     fn restore_blobs(&self, value: &mut Value) -> Result<usize, StoreError> {
         match value {
             Value::Object(fields) => {
+                if let Some((key, escaped)) = only(fields)
+                    && key.len() > BLOB_KEY.len()
+                {
+                    let mut inner = escaped.take();
+                    let length = self.restore_blobs(&mut inner)?;
+                    *value = serde_json::json!({ &key[1..]: inner });
+                    return Ok(length);
+                }
                 if fields.len() == 1
                     && let Some(Value::String(digest)) = fields.get(BLOB_KEY)
                 {
@@ -230,13 +238,35 @@ impl Write<'_> {
                 *value = serde_json::json!({ BLOB_KEY: digest });
                 Ok(())
             }
-            Value::Object(fields) => fields
-                .values_mut()
-                .try_for_each(|field| self.take_blobs(field)),
+            Value::Object(fields) => {
+                if let Some((key, inner)) = only(fields) {
+                    let mut inner = inner.take();
+                    self.take_blobs(&mut inner)?;
+                    *value = serde_json::json!({ format!("${key}"): inner });
+                    return Ok(());
+                }
+                fields
+                    .values_mut()
+                    .try_for_each(|field| self.take_blobs(field))
+            }
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.take_blobs(item)),
             _ => Ok(()),
         }
     }
+}
+
+/// The field of an object that looks as if a blob had been taken out of it. One that an agent sends is no
+/// such object: it is kept with one more `$`.
+fn only(fields: &mut serde_json::Map<String, Value>) -> Option<(String, &mut Value)> {
+    if fields.len() != 1 {
+        return None;
+    }
+    let (key, value) = fields.iter_mut().next()?;
+    let start = key.strip_suffix(BLOB_KEY)?;
+    start
+        .bytes()
+        .all(|byte| byte == b'$')
+        .then(|| (key.clone(), value))
 }
 
 /// The frames of a row, with blobs as they are named in it.
