@@ -37,11 +37,15 @@ const FRAMES: usize = 200;
 /// has, and less than fills a disk.
 const TOTAL: usize = 1 << 30;
 
+/// The greatest number of a SpecTask or session that is taken: the next ones are counted from it.
+const NUMBER: u32 = 1_000_000;
+
 /// What a name of the shape `7-user-auth` says.
 fn numbered(name: &str) -> Option<(u32, String)> {
     let (number, slug) = name.split_once('-')?;
     let slug = (repo::slug(slug) == slug && !slug.is_empty()).then(|| slug.to_owned())?;
-    Some((number.parse().ok()?, slug))
+    let number = number.parse().ok().filter(|number| *number <= NUMBER)?;
+    Some((number, slug))
 }
 
 fn millis(at: &str) -> i64 {
@@ -208,14 +212,18 @@ impl Import<'_> {
             .write::<_, StoreError>(move |write| {
                 new.project = write.ensure_project(&new.project, &common, &root)?.id;
                 write.import_task(&new)?;
-                if let Some(documents) = documents
-                    && write.revision(&new.id, documents.0.number)?.is_none()
+                if let Some((mut revision, plan)) = documents
+                    && let Some(mut row) = write.task(&new.id)?
                 {
-                    write.insert_revision(&new.id, &documents.0)?;
-                    write.insert_implementation_tasks(&new.id, &documents.1)?;
-                    if let Some(mut row) = write.task(&new.id)? {
-                        row.revision = Some(documents.0.number);
-                        row.approved = Some(documents.0.number);
+                    let known = row.revision.unwrap_or(0);
+                    let before = write.revision(&new.id, known)?;
+                    if before.is_none_or(|before| before.digest != revision.digest) {
+                        revision.number = known + 1;
+                        write.insert_revision(&new.id, &revision)?;
+                        write.forget_implementation_tasks(&new.id)?;
+                        write.insert_implementation_tasks(&new.id, &plan)?;
+                        row.revision = Some(revision.number);
+                        row.approved = Some(revision.number);
                         write.update_task(&row)?;
                     }
                 }
@@ -339,14 +347,17 @@ impl Import<'_> {
             })
             .await?;
         self.done.sessions += u32::from(fresh);
-        let turns: Vec<TurnRecord> = session.turns(&self.past).collect();
-        for turn in turns {
+        for number in 1..=session.last_turn() {
             if self.left == 0 {
                 let text = format!("{} is too long: its end was left out", record.name);
                 self.done.problems.push(text);
                 break;
             }
-            self.turn(session, turn).await?;
+            // What is damaged is left out.
+            if let Some(turn) = session.turn(&self.past, number) {
+                self.left = self.left.saturating_sub(turn.to_bytes().len());
+                self.turn(session, turn).await?;
+            }
         }
         Ok(())
     }
@@ -355,6 +366,9 @@ impl Import<'_> {
         let id = &session.record.id;
         let mut next = self.store.read(|read| read.transcript_next(id))?;
         for segment in 1..=turn.frames {
+            if self.left == 0 {
+                break;
+            }
             let Some(frames) = session.frames(&self.past, turn.number, segment) else {
                 let text = format!("frames of {} turn {}", session.record.name, turn.number);
                 self.done.problems.push(format!("{text} are missing"));
@@ -408,6 +422,12 @@ impl Import<'_> {
         // SQLite's integers end there.
         let last = i64::MAX as u64 / 2;
         for entry in frames {
+            let size = entry.frame.to_string().len();
+            if size > self.left {
+                self.left = 0;
+                break;
+            }
+            self.left -= size;
             if entry.index < next || entry.index > last {
                 continue;
             }
@@ -420,7 +440,6 @@ impl Import<'_> {
                 first = entry.index;
             }
             let mut frame = entry.frame;
-            self.left = self.left.saturating_sub(frame.to_string().len());
             self.redactor.json(&mut frame);
             batch.push(Frame {
                 at: millis(&entry.at),

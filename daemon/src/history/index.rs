@@ -62,7 +62,16 @@ pub async fn index(store: Store) {
 /// When the database fails or is closed.
 pub async fn catch_up(store: &Store) -> Result<(), StoreError> {
     while let Some((session, turn, next)) = store.read(|read| read.search_due())? {
-        one(store, session, turn, next).await?;
+        match one(store, session.clone(), turn, next).await {
+            Err(error) if !matches!(error, StoreError::Closed) => {
+                // It holds up no other; its next turn tries again.
+                tracing::error!(%session, %error, "a session cannot be searched");
+                store
+                    .write(move |write| write.indexed(&session, turn))
+                    .await?;
+            }
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -82,9 +91,15 @@ async fn one(
             let step = of.read(|read| at_work.step(read));
             step.map(|step| (step, at_work))
         });
-        let Ok(step) = step.await else {
-            // The runtime ends, or the page could not be read without a panic.
-            return Err(StoreError::Closed);
+        let step = match step.await {
+            Ok(step) => step,
+            Err(error) if error.is_cancelled() => return Err(StoreError::Closed),
+            Err(error) => {
+                return Err(StoreError::Corrupt {
+                    what: "transcript",
+                    value: error.to_string(),
+                });
+            }
         };
         let (step, at_work) = step?;
         let done = step.done;

@@ -1008,7 +1008,8 @@ async fn a_session_that_only_a_ref_knows_is_read_there() {
     let name = "7/1".parse().unwrap();
     let part = show(&world.store, Some(&repository), &name, None, 0).unwrap();
     assert_eq!(part.source, "refs/spectask/sessions/7-user-auth/01-tokens");
-    assert_eq!((part.entries.len(), part.next), (2, Some(2)));
+    // Few segments at a time; these are few.
+    assert_eq!((part.entries.len(), part.next), (4, None));
     let rest = show(&world.store, Some(&repository), &name, None, 2).unwrap();
     assert_eq!((rest.entries.len(), rest.next), (2, None));
     let turn = show(&world.store, Some(&repository), &name, Some(2), 0).unwrap();

@@ -10,10 +10,14 @@ use super::{
     turns::is_unknown,
 };
 use crate::{
+    recorder::format::suffixed,
     repo::{Past, Repository},
     store::{Store, TaskRow},
     workflow::lookup::find_task,
 };
+
+/// The longest file beside the documents of a SpecTask that goes with them, in bytes.
+const DOCUMENT: usize = 64 << 20;
 
 /// Where the history of a SpecTask lies.
 #[derive(Debug)]
@@ -66,8 +70,13 @@ pub fn place(store: &Store, task: &TaskRef, folder: Option<&Path>) -> Result<Pla
     };
     let repository = Repository::discover(&root)?;
     let past = repository.past()?;
-    let (start, name) =
-        recorded::by_id(&past, &task.id).unwrap_or_else(|| (OWN.to_owned(), task.name()));
+    let (start, name) = recorded::by_id(&past, &task.id).unwrap_or_else(|| {
+        // Nothing yet. What another installation recorded under that name is not its own.
+        let (name, id) = (task.name(), task.id.as_str());
+        let taken = past.tip(&format!("{OWN}tasks/{name}")).is_some();
+        let name = if taken { suffixed(&name, id) } else { name };
+        (OWN.to_owned(), name)
+    });
     let remote = remote_of(&start);
     // What was taken over under another number has the name of another SpecTask there.
     let own = !task.imported || name == task.name();
@@ -100,8 +109,9 @@ fn found(
 ) -> Result<Place, HistoryError> {
     let mut documents = Vec::new();
     if let Some(commit) = &specs {
+        let past = repository.past()?;
         for path in repository.list_files(commit, &format!("specs/{name}"))? {
-            if let Some(content) = repository.read_file(commit, &path)? {
+            if let Some(content) = past.read(commit, &path, DOCUMENT) {
                 documents.push((path, content));
             }
         }

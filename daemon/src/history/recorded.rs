@@ -5,7 +5,7 @@ use spectask_protocol::{RecordedTurn, SpecTaskId, TranscriptEntry, WorkSessionId
 use super::HistoryError;
 use crate::{
     recorder::format::{
-        Recorded, SESSION, SESSIONS, SessionRecord, TASK, TASKS, TaskRecord, TurnRecord,
+        Recorded, SESSION, SESSIONS, SessionRecord, TASK, TASKS, TaskRecord, TurnRecord, suffixed,
         turn_frames_path, turn_record_path,
     },
     repo::Past,
@@ -49,16 +49,24 @@ impl OnRef {
             Recorded::Session { task, session } => format!("{task}/{session}"),
             Recorded::Task { .. } => return None,
         };
-        (record.name == own).then_some(Self {
+        is_called(&own, &record.name, record.id.as_str()).then(|| Self {
+            record: SessionRecord {
+                name: own,
+                ..record
+            },
             name,
             commit,
-            record,
         })
     }
 
     /// Its turns, oldest first; what is damaged is left out.
     pub(super) fn turns<'a>(&'a self, past: &'a Past) -> impl Iterator<Item = TurnRecord> + 'a {
-        (1..=self.record.turns.min(TURNS)).filter_map(|number| self.turn(past, number))
+        (1..=self.last_turn()).filter_map(|number| self.turn(past, number))
+    }
+
+    /// The number of its newest turn, within bounds.
+    pub(super) fn last_turn(&self) -> u32 {
+        self.record.turns.min(TURNS)
     }
 
     pub(super) fn turn(&self, past: &Past, number: u32) -> Option<TurnRecord> {
@@ -141,6 +149,14 @@ pub(super) fn session(past: &Past, name: &str) -> Option<OnRef> {
     if let Ok(id) = name.parse::<WorkSessionId>() {
         let found = all(past, &[SESSIONS, REMOTES]);
         return found.into_iter().find(|session| session.record.id == id);
+    }
+    // Whole names need no list.
+    let whole = format!("{SESSIONS}{name}");
+    if about(&whole).is_some()
+        && let Some(commit) = past.tip(&whole)
+        && let Some(found) = OnRef::read(past, whole, commit)
+    {
+        return Some(found);
     }
     let (task, session) = name.split_once('/')?;
     let named = |(full, _): &(String, String)| match about(full) {
@@ -243,7 +259,15 @@ pub(super) fn by_id(past: &Past, id: &SpecTaskId) -> Option<(String, String)> {
 fn record(past: &Past, start: &str, name: &str) -> Option<TaskRecord> {
     let commit = past.tip(&format!("{start}tasks/{name}"))?;
     let record = TaskRecord::parse(&past.read(&commit, TASK, RECORD)?)?;
-    (record.name == name).then_some(record)
+    is_called(name, &record.name, record.id.as_str()).then(|| TaskRecord {
+        name: name.to_owned(),
+        ..record
+    })
+}
+
+/// Whether a ref of that name is one of a record: its own name, or that with a part of the id.
+fn is_called(name: &str, own: &str, id: &str) -> bool {
+    name == own || name == suffixed(own, id)
 }
 
 /// The record of a SpecTask and its sessions, from the refs that begin so.

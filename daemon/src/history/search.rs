@@ -51,27 +51,24 @@ pub fn find(
     let grams = letters::lookup(&wanted);
     let until = Instant::now() + TIME_LIMIT;
     let mut search = Search::new(&wanted, most);
-    let mut before = None;
     let behind = store.read(index::behind)?;
-    let mut complete = true;
-    'pages: while !search.is_full() {
-        let page = store.read(|read| read.search_blocks(&grams, filter, before, PAGE))?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
-        for block in page {
-            if Instant::now() >= until {
-                complete = false;
-                break 'pages;
-            }
-            // A snapshot per stretch: a long search keeps no old pages of the database alive.
-            store.read(|read| search.look(read, &block))?;
-            if search.is_full() {
-                break;
-            }
-        }
+    // Stretches are asked for in the order in which they were indexed. What was taken over from elsewhere
+    // may be older than it is long here.
+    let parts = if store.read(|read| read.has_imported())? {
+        vec![Some(false), Some(true)]
+    } else {
+        vec![None]
+    };
+    let (mut hits, mut complete) = (Vec::new(), true);
+    for imported in parts {
+        let filter = SearchFilter {
+            imported,
+            ..filter.clone()
+        };
+        complete &= stretches(store, &mut search, &grams, &filter, until)?;
+        hits.append(&mut search.hits);
     }
     let (decided, all) = decisions(store, &mut search, filter, until)?;
-    let mut hits = search.hits;
     hits.extend(decided);
     hits.sort_by_cached_key(|hit| std::cmp::Reverse(hit.at.parse::<Timestamp>().ok()));
     hits.truncate(most);
@@ -80,6 +77,34 @@ pub fn find(
         complete: complete && all,
         behind,
     })
+}
+
+/// Looks through the stretches that may hold the text, the one that was indexed last first, until there are
+/// enough hits; returns whether there was time.
+fn stretches(
+    store: &Store,
+    search: &mut Search<'_>,
+    grams: &[String],
+    filter: &SearchFilter,
+    until: Instant,
+) -> Result<bool, HistoryError> {
+    let mut before = None;
+    while !search.is_full() {
+        let page = store.read(|read| read.search_blocks(grams, filter, before, PAGE))?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        for block in page {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            // A snapshot per stretch: a long search keeps no old pages of the database alive.
+            store.read(|read| search.look(read, &block))?;
+            if search.is_full() {
+                break;
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Decisions that hold the text, newest first, and whether all were looked at. They are few, and events,

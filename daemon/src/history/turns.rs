@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Segments of frames that are read from a ref at a time.
+const SEGMENTS: usize = 8;
+
 /// Text of a transcript that is sent at a time, in bytes.
 const PAGE: usize = 512 << 10;
 
@@ -283,7 +286,8 @@ pub fn show(
         entries: Vec::new(),
         next: None,
     };
-    // Segment by segment: the first that has something from there on is the answer.
+    // Segment by segment: the first few that have something from there on are the answer.
+    let mut taken = 0;
     for record in session.turns(&past) {
         if turn.is_some_and(|turn| turn != record.number) || record.entries.1 <= from {
             continue;
@@ -293,8 +297,10 @@ pub fn show(
                 break;
             };
             let wanted = frames.into_iter().filter(|entry| entry.index >= from);
-            if part.entries.is_empty() {
+            if taken < SEGMENTS {
+                let before = part.entries.len();
                 part.entries.extend(wanted);
+                taken += usize::from(part.entries.len() > before);
             } else if let Some(first) = wanted.map(|entry| entry.index).next() {
                 part.next = Some(first);
                 return Ok(part);

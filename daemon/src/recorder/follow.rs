@@ -10,7 +10,7 @@ use super::{
     fault::Faults,
     format::{
         Cursor, Document, FORMAT, SESSION, Segments, SessionRecord, TASK, TaskLink, TaskRecord,
-        TurnRecord, session_ref, task_ref, turn_record_path,
+        TurnRecord, session_ref, suffixed, task_ref, turn_record_path,
     },
     session::{Code, Session, Sources},
     slot::{Head, Slot},
@@ -630,11 +630,6 @@ pub(super) fn place(
     let suffixed = session_ref(&suffixed(name, id.as_str()))?;
     let tip = ledger.tip(&suffixed)?;
     Ok((suffixed, tip))
-}
-
-fn suffixed(name: &str, id: &str) -> String {
-    let end = id.len().saturating_sub(8);
-    format!("{name}-{}", &id[end..])
 }
 
 fn read_session(ledger: &Ledger, ref_name: &str, tip: &str, named: String) -> Option<Open> {

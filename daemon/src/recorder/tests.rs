@@ -948,6 +948,114 @@ fn a_damaged_ref_is_written_anew() {
 }
 
 #[test]
+fn a_fault_of_one_session_takes_nothing_of_another_along() {
+    let mut world = World::new();
+    let store = world.store.clone();
+    let [long, other] = ["backend", "docs"].map(|slug| world.session(slug, SessionMethod::Planned));
+    let status = Status::default();
+    let mut recorder = Recorder::new(store, Redactor::new([]), status.clone()).unwrap();
+    let runtime = world.runtime.handle().clone();
+    let turn = world.begin(&long, "go on");
+    for part in 0..5 {
+        let text: String = (0..16_000).map(|word| format!("{part}-{word} ")).collect();
+        world.says(&long, &text);
+    }
+    let title = EventKind::PermissionAsked {
+        permission: id(),
+        title: "Go on".into(),
+    };
+    world.emit(Some(&long), title);
+    recorder.pass(&runtime, 0).unwrap();
+    // The ref of the other session cannot be written.
+    let folder = world.root().join(".git/refs/spectask/sessions/1-auth/01-docs");
+    fs::create_dir_all(&folder).unwrap();
+    let head = git(&world.root(), &["rev-parse", "HEAD"]);
+    fs::write(folder.join("x"), head).unwrap();
+    let second = world.begin(&other, "write");
+    world.end(&other, second);
+    recorder.pass(&runtime, 0).unwrap();
+    assert!(recorder.is_behind() && !status.waiting().is_empty());
+    fs::remove_dir_all(folder).unwrap();
+    world.end(&long, turn);
+    recorder.pass(&runtime, 0).unwrap();
+    assert!(!recorder.is_behind());
+    git(&world.root(), &["fsck", "--strict", "--full"]);
+    let frames = git(
+        &world.root(),
+        &[
+            "ls-tree",
+            "-r",
+            "--name-only",
+            "refs/spectask/sessions/1-auth/00-backend",
+        ],
+    );
+    assert!(frames.matches("turns/00/0001").count() > 2, "{frames}");
+}
+
+#[test]
+fn a_name_that_a_session_gets_back_keeps_its_history() {
+    let mut world = World::new();
+    let store = world.store.clone();
+    let work = world.session("backend", SessionMethod::Planned);
+    let turn = world.begin(&work, "go on");
+    world.end(&work, turn);
+    let first = "1-auth/00-backend";
+    for name in ["threads/03-backend", first] {
+        let name = name.to_owned();
+        world.emit(Some(&work), EventKind::SessionAttached { name });
+    }
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    let before = world.refs();
+    assert!(before.contains_key(&format!("refs/spectask/sessions/{first}")));
+    world.emit(
+        Some(&work),
+        EventKind::SessionStage {
+            stage: spectask_protocol::SessionStage::Verify,
+        },
+    );
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    assert!(!recorder.is_behind());
+    assert_eq!(world.refs(), before);
+}
+
+#[test]
+fn what_is_said_after_the_last_turn_is_recorded_when_the_session_ends() {
+    let mut world = World::new();
+    let store = world.store.clone();
+    let work = world.session("backend", SessionMethod::Planned);
+    let turn = world.begin(&work, "go on");
+    world.end(&work, turn);
+    world.later = 5;
+    world.says(&work, "One word more");
+    world.later = 10;
+    world.frame(&work, "daemon", json!({ "note": "the agent went" }));
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let kind = EventKind::SessionStatus {
+        from: SessionStatus::Active,
+        to: SessionStatus::Completed,
+        waiting: None,
+        reason: None,
+    };
+    world.emit(Some(&work), kind);
+    let mut recorder = world.recorder(&store);
+    world.pass(&mut recorder).unwrap();
+    let name = "refs/spectask/sessions/1-auth/00-backend";
+    let show = |path: &str| git(&world.root(), &["show", &format!("{name}:{path}")]);
+    assert!(show("conversation.md").contains("One word more"));
+    let list = git(&world.root(), &["ls-tree", "-r", "--name-only", name]);
+    let frames = list
+        .lines()
+        .filter(|path| path.contains("0001") && path.ends_with(".jsonl"));
+    let all: String = frames.map(show).collect();
+    assert!(
+        all.contains("One word more") && all.contains("the agent went"),
+        "{list}"
+    );
+}
+
+#[test]
 fn a_damaged_ref_whose_transcript_is_gone_is_left_as_it_is() {
     let mut world = World::new();
     let store = world.store.clone();

@@ -60,6 +60,9 @@ pub struct Entry<'a> {
     pub at: i64,
 }
 
+/// The longest file that is read, in bytes: a ref may come from anyone.
+const BLOB: usize = 256 << 20;
+
 /// Writes and reads recorded history of one repository. It keeps files open; who holds one for long
 /// opens it anew after [`Ledger::consolidate`].
 pub struct Ledger {
@@ -164,6 +167,13 @@ impl Ledger {
         let waiting = self.objects.waiting.iter().find(|object| object.id == id);
         if let Some(waiting) = waiting {
             return Ok(Some(waiting.data.clone()));
+        }
+        let size = self.opened.odb().and_then(|odb| odb.read_header(id));
+        if size.is_ok_and(|(size, _)| size > BLOB) {
+            return Err(super::RepoError::InvalidPath {
+                path: path.to_owned(),
+                why: "it is too long",
+            });
         }
         let blob = self.opened.find_blob(id).map_err(object("read", path))?;
         Ok(Some(blob.content().to_vec()))

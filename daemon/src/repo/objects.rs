@@ -8,6 +8,9 @@ const FILE: i32 = 0o100_644;
 const LINK: i32 = 0o120_000;
 const FOLDER: i32 = 0o040_000;
 
+/// Files and folders of a tree that are listed: a small tree may stand for endlessly many.
+const ENTRIES: usize = 1_000_000;
+
 impl Repository {
     /// Makes a commit on top of `parent` with files added or replaced (path in the tree, content);
     /// an existing file keeps its mode. Touches no branch and no working tree. Returns the new
@@ -79,10 +82,11 @@ impl Repository {
         Ok(Some(blob.content().to_vec()))
     }
 
-    /// Paths of all files at a commit that lie in the folder `prefix`, sorted; all when it is empty.
+    /// Paths of all files at a commit that lie in the folder `prefix`, sorted; all when it is empty. Those
+    /// that lead out of a folder or into `.git` are left out.
     ///
     /// # Errors
-    /// As [`Repository::read_file`].
+    /// As [`Repository::read_file`]; when there are more than a million.
     pub fn list_files(&self, commit: &str, prefix: &str) -> Result<Vec<String>> {
         let opened = self.open()?;
         let mut tree = self
@@ -105,14 +109,28 @@ impl Repository {
             start = format!("{prefix}/");
         }
         let mut files = Vec::new();
-        tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {
+        let mut seen = 0;
+        let walked = tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {
+            seen += 1;
+            if seen > ENTRIES {
+                return git2::TreeWalkResult::Abort;
+            }
             if entry.kind() == Some(git2::ObjectType::Blob) {
                 let name = String::from_utf8_lossy(entry.name_bytes());
-                files.push(format!("{start}{folder}{name}"));
+                let path = format!("{start}{folder}{name}");
+                if check_tree_path(&path).is_ok() {
+                    files.push(path);
+                }
             }
             git2::TreeWalkResult::Ok
-        })
-        .map_err(object("list", commit))?;
+        });
+        if seen > ENTRIES {
+            return Err(RepoError::InvalidPath {
+                path: prefix.escape_debug().to_string(),
+                why: "it holds too many files",
+            });
+        }
+        walked.map_err(object("list", commit))?;
         files.sort();
         Ok(files)
     }
@@ -181,6 +199,42 @@ mod tests {
         list.iter()
             .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
             .collect()
+    }
+
+    #[test]
+    fn what_leads_into_git_is_not_listed() {
+        let fixture = Fixture::new();
+        let repository = fixture.repository();
+        let opened = repository.open().unwrap();
+        let odb = opened.odb().unwrap();
+        let tree = |entries: &[(&str, &str, git2::Oid)]| {
+            let mut bytes = Vec::new();
+            for (mode, name, id) in entries {
+                bytes.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+                bytes.extend_from_slice(id.as_bytes());
+            }
+            odb.write(git2::ObjectType::Tree, &bytes).unwrap()
+        };
+        let blob = opened.blob(b"x").unwrap();
+        let inner = tree(&[("100644", "config", blob)]);
+        let root = tree(&[
+            ("100644", "..", blob),
+            ("40000", ".git", inner),
+            ("100644", "a.md", blob),
+            ("40000", "b", inner),
+        ]);
+        let author = git2::Signature::now("A", "a@example.com").unwrap();
+        let text = format!(
+            "tree {root}\nauthor {0} <a@example.com> 1 +0000\ncommitter {0} <a@example.com> 1 +0000\n\nx",
+            author.name().unwrap()
+        );
+        let commit = odb
+            .write(git2::ObjectType::Commit, text.as_bytes())
+            .unwrap();
+        assert_eq!(
+            repository.list_files(&commit.to_string(), "").unwrap(),
+            ["a.md", "b/config"]
+        );
     }
 
     #[test]

@@ -165,14 +165,18 @@ pub(super) async fn import(
     params: ImportParams,
 ) -> Result<Imported, Failure> {
     let redactor = face.ctx.redactor(&spectask_protocol::Environment::new());
-    let done = history::import(
-        &face.ctx.store,
-        &redactor,
-        Path::new(&params.cwd),
-        &params.task,
-        params.remote.as_deref(),
-    );
-    Ok(done.await?)
+    // Reading and redacting take long; only the writer of the database is waited for.
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        runtime.block_on(history::import(
+            &face.ctx.store,
+            &redactor,
+            Path::new(&params.cwd),
+            &params.task,
+            params.remote.as_deref(),
+        ))
+    })
+    .await
 }
 
 pub(super) async fn export(

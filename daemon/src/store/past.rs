@@ -236,9 +236,14 @@ impl Write<'_> {
             TurnStatus::Running => TurnStatus::Interrupted,
             status => status,
         };
+        // One that ran when it was taken over before may have ended.
         let kept = self.run(
-            "INSERT OR IGNORE INTO turn (session, number, purpose, status, reason, started_at, ended_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO turn (session, number, purpose, status, reason, started_at, ended_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (session, number) DO UPDATE SET status = excluded.status,
+                reason = excluded.reason, ended_at = excluded.ended_at
+                WHERE turn.status = 'interrupted' AND
+                    (turn.ended_at IS NOT excluded.ended_at OR turn.status <> excluded.status)",
             params![
                 new.session.as_str(),
                 new.number,

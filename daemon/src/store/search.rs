@@ -64,6 +64,8 @@ pub struct SearchFilter {
     pub since: Option<i64>,
     /// Before, in milliseconds since the Unix epoch.
     pub until: Option<i64>,
+    /// Only what was taken over from another machine, or only what was not.
+    pub imported: Option<bool>,
 }
 
 fn block(row: &Row<'_>) -> Result<SearchBlock, StoreError> {
@@ -138,6 +140,14 @@ impl Read<'_> {
                         json_each(task.requirements) AS served
                     WHERE (served.value || '.') LIKE ? || '.%')",
                 Box::new(requirement.clone()),
+            );
+        }
+        if let Some(imported) = filter.imported {
+            add(
+                "(block.session IN (SELECT work_session.id FROM work_session
+                    JOIN spec_task ON spec_task.id = work_session.task
+                    WHERE spec_task.imported = 1)) = ?",
+                Box::new(imported),
             );
         }
         if let Some(since) = filter.since {
@@ -222,6 +232,19 @@ impl Read<'_> {
                 Ok((event(row)?, entries.unwrap_or(0)))
             },
         )
+    }
+
+    /// Whether a SpecTask was taken over from another machine.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn has_imported(&self) -> Result<bool, StoreError> {
+        self.row(
+            "SELECT 1 FROM spec_task WHERE imported = 1 LIMIT 1",
+            [],
+            |_| Ok(()),
+        )
+        .map(|found| found.is_some())
     }
 
     /// How many turns have ended and are not indexed.

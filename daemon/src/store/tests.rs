@@ -467,6 +467,34 @@ async fn transcripts_come_back_with_their_large_strings() {
 }
 
 #[tokio::test]
+async fn what_an_agent_calls_a_blob_is_none() {
+    let (_folder, store) = store();
+    let task = task(&store).await;
+    let session = session(&store, &task).await.id;
+    let large = "x".repeat(200_000);
+    let given = vec![
+        json!({ "text": large }),
+        json!({ "$blob": "a".repeat(64) }),
+        json!([{ "$$blob": { "$blob": large } }, { "$blob": 3 }, { "$blob": "x", "more": 1 }]),
+    ];
+    let (id, frames) = (session.clone(), given.clone());
+    store
+        .write::<_, StoreError>(move |write| {
+            let frames = frames.into_iter().map(|frame| Frame {
+                at: 1,
+                direction: "from_agent".into(),
+                frame,
+            });
+            write.append_transcript(&id, 0, frames.collect())
+        })
+        .await
+        .unwrap();
+    let read = store.read(|read| read.transcript(&session, 0, 9)).unwrap();
+    let frames: Vec<_> = read.into_iter().map(|entry| entry.frame).collect();
+    assert!(frames == given);
+}
+
+#[tokio::test]
 async fn transcripts_may_have_gaps_and_never_overlap() {
     let (_folder, store) = store();
     let task = task(&store).await;

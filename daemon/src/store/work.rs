@@ -171,6 +171,25 @@ impl Read<'_> {
 }
 
 impl Write<'_> {
+    /// Forgets the implementation tasks of a SpecTask whose plan is another one now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forget_implementation_tasks(&self, task: &SpecTaskId) -> Result<(), StoreError> {
+        let task = [task.as_str()];
+        self.run(
+            "UPDATE work_session SET implementation_task = NULL WHERE task = ?1",
+            task,
+        )?;
+        self.run(
+            "DELETE FROM implementation_dependency WHERE dependent IN
+                (SELECT id FROM implementation_task WHERE task = ?1)",
+            task,
+        )?;
+        self.run("DELETE FROM implementation_task WHERE task = ?1", task)?;
+        Ok(())
+    }
+
     /// Keeps the tasks of an approved plan. Dependencies on tasks that are optional or unknown do
     /// not count; the caller has reported them.
     ///

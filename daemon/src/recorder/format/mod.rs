@@ -33,7 +33,7 @@ mod trailers;
 
 pub use names::{
     COMPLETE, DOCUMENT_LIMIT, Document, FRAMES_LIMIT, Recorded, SESSION, SESSIONS, TASK, TASKS,
-    TurnFile, progress_path, session_ref, task_ref, turn_frames_path, turn_record_path,
+    TurnFile, progress_path, session_ref, suffixed, task_ref, turn_frames_path, turn_record_path,
 };
 pub use records::{
     CodeCommit, Cursor, FORMAT, FileChange, Segments, SessionRecord, TaskLink, TaskRecord,

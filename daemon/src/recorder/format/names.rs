@@ -47,6 +47,14 @@ pub fn task_ref(name: &str) -> repo::Result<String> {
     Ok(format!("{TASKS}{name}"))
 }
 
+/// The name that a session or SpecTask gets whose own one is taken in the repository by that of another
+/// installation.
+#[must_use]
+pub fn suffixed(name: &str, id: &str) -> String {
+    let end = id.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
+    format!("{name}-{}", &id[end..])
+}
+
 /// What a ref of recorded history is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recorded {
