@@ -951,31 +951,34 @@ fn a_damaged_ref_is_written_anew() {
 fn a_fault_of_one_session_takes_nothing_of_another_along() {
     let mut world = World::new();
     let store = world.store.clone();
-    let [long, other] = ["backend", "docs"].map(|slug| world.session(slug, SessionMethod::Planned));
+    let long = world.session("backend", SessionMethod::Planned);
     let status = Status::default();
     let mut recorder = Recorder::new(store, Redactor::new([]), status.clone()).unwrap();
     let runtime = world.runtime.handle().clone();
     let turn = world.begin(&long, "go on");
+    recorder.pass(&runtime, 0).unwrap();
     for part in 0..5 {
         let text: String = (0..16_000).map(|word| format!("{part}-{word} ")).collect();
         world.says(&long, &text);
     }
+    // The frames are older than the event.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     let title = EventKind::PermissionAsked {
         permission: id(),
         title: "Go on".into(),
     };
     world.emit(Some(&long), title);
     recorder.pass(&runtime, 0).unwrap();
-    // The ref of the other session cannot be written.
-    let folder = world.root().join(".git/refs/spectask/sessions/1-auth/01-docs");
-    fs::create_dir_all(&folder).unwrap();
-    let head = git(&world.root(), &["rev-parse", "HEAD"]);
-    fs::write(folder.join("x"), head).unwrap();
+    // The ref of the other session cannot be read.
+    let damaged = world.root().join(".git/refs/spectask/sessions/1-auth/01-docs");
+    fs::create_dir_all(damaged.parent().unwrap()).unwrap();
+    fs::write(&damaged, "no commit").unwrap();
+    let other = world.session("docs", SessionMethod::Planned);
     let second = world.begin(&other, "write");
     world.end(&other, second);
     recorder.pass(&runtime, 0).unwrap();
     assert!(recorder.is_behind() && !status.waiting().is_empty());
-    fs::remove_dir_all(folder).unwrap();
+    fs::remove_file(damaged).unwrap();
     world.end(&long, turn);
     recorder.pass(&runtime, 0).unwrap();
     assert!(!recorder.is_behind());
