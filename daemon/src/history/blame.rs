@@ -31,6 +31,9 @@ const WRITTEN: [Duration; 2] = [Duration::from_millis(15), Duration::from_millis
 /// The longest file whose lines are looked up beside those that were asked for, in bytes.
 const FILE: u64 = 8 << 20;
 
+/// Names of sessions that are looked for on refs: each may be looked for among all.
+const NAMES: usize = 50;
+
 /// Recorded branches that a file is compared with.
 const TIPS: usize = 100;
 
@@ -74,6 +77,7 @@ pub fn blame(
         past: repository.past()?,
         origins: HashMap::new(),
         imported: HashMap::new(),
+        named: HashMap::new(),
         written: HashMap::new(),
         turns: Vec::new(),
         incomplete: false,
@@ -136,6 +140,8 @@ struct Finder<'a> {
     origins: HashMap<String, Origin>,
     /// Sessions of SpecTasks that were taken over, as their refs have them.
     imported: HashMap<SpecTaskId, Vec<recorded::OnRef>>,
+    /// Sessions that commits name and the store does not know, as refs have them.
+    named: HashMap<String, Option<recorded::OnRef>>,
     /// The turns of lines that these did not commit, by the places of the lines.
     written: HashMap<usize, u32>,
     /// The turns that they name.
@@ -438,7 +444,7 @@ impl Finder<'_> {
 
     /// What a commit says of itself, held against the store or the session's ref.
     fn by_name(
-        &self,
+        &mut self,
         read: &Read<'_>,
         abouts: &mut Abouts,
         name: &str,
@@ -449,7 +455,15 @@ impl Finder<'_> {
         {
             return origin(read, abouts, &row.id, "trailer");
         }
-        let Some(session) = recorded::session(&self.past, name) else {
+        if !self.named.contains_key(name) {
+            if self.named.len() >= NAMES {
+                self.incomplete = true;
+                return Ok(None);
+            }
+            let found = recorded::session(&self.past, name);
+            self.named.insert(name.to_owned(), found);
+        }
+        let Some(session) = self.named.get(name).cloned().flatten() else {
             return Ok(None);
         };
         let turn = session

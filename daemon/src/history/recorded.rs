@@ -49,13 +49,16 @@ impl OnRef {
             Recorded::Session { task, session } => format!("{task}/{session}"),
             Recorded::Task { .. } => return None,
         };
-        is_called(&own, &record.name, record.id.as_str()).then(|| Self {
+        if !is_called(&own, &record.name, record.id.as_str()) {
+            return None;
+        }
+        Some(Self {
+            name,
+            commit,
             record: SessionRecord {
                 name: own,
                 ..record
             },
-            name,
-            commit,
         })
     }
 

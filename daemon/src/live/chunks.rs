@@ -9,7 +9,7 @@ use super::viewer::{Entry, Way};
 use crate::redact::{Redactor, StreamRedactor};
 
 /// More frames than this do not wait for the end of a message.
-const MAX_FRAMES: usize = 4096;
+const MAX_FRAMES: usize = 32 * 1024;
 /// Updates that may come between two chunks of a message and do not end it.
 const ASIDE: [&str; 5] = [
     "usage_update",

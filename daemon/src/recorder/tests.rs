@@ -970,7 +970,9 @@ fn a_fault_of_one_session_takes_nothing_of_another_along() {
     world.emit(Some(&long), title);
     recorder.pass(&runtime, 0).unwrap();
     // The ref of the other session cannot be read.
-    let damaged = world.root().join(".git/refs/spectask/sessions/1-auth/01-docs");
+    let damaged = world
+        .root()
+        .join(".git/refs/spectask/sessions/1-auth/01-docs");
     fs::create_dir_all(damaged.parent().unwrap()).unwrap();
     fs::write(&damaged, "no commit").unwrap();
     let other = world.session("docs", SessionMethod::Planned);

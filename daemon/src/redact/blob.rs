@@ -1,5 +1,7 @@
 //! Binary content in base64: replaced by its kind, size and digest before anything is scanned.
 
+use std::ops::ControlFlow;
+
 use memchr::memmem;
 use sha2::{Digest, Sha256};
 
@@ -21,32 +23,28 @@ pub(super) struct Start {
 
 /// The first binary content that begins at `from` or later.
 pub(super) fn first(text: &str, from: usize) -> Option<Start> {
-    let mut found: Option<usize> = None;
-    if text.len() - from >= LARGE {
-        runs(text, from, LARGE, |start, _| {
-            if found.is_none() && is_content(&text.as_bytes()[start..start + LARGE]) {
-                found = Some(start);
-            }
-        });
-    }
     let before = from.saturating_sub(MARK.len());
-    for mark in memmem::find_iter(&text.as_bytes()[before..], MARK).map(|at| before + at) {
-        let start = mark + MARK.len();
-        if found.is_some_and(|found| found <= start) {
-            break;
-        }
-        let rest = &text.as_bytes()[start..];
-        if start >= from
-            && rest
-                .iter()
-                .take(SMALL)
-                .filter(|b| is_token_byte(**b))
-                .count()
-                == SMALL
-        {
-            found = Some(start);
-            break;
-        }
+    let mut marks = memmem::find_iter(&text.as_bytes()[before..], MARK)
+        .map(|at| before + at + MARK.len())
+        .filter(|start| *start >= from);
+    let mut found = marks.find(|start| {
+        let rest = text.as_bytes()[*start..].iter().take(SMALL);
+        rest.filter(|b| is_token_byte(**b)).count() == SMALL
+    });
+    // Only what begins before that: a text may be full of both.
+    let until = found.map_or(text.len(), |at| text.len().min(at + LARGE));
+    let until = text.floor_char_boundary(until);
+    if until - from >= LARGE {
+        runs(&text[..until], from, LARGE, |start, _| {
+            if found.is_some_and(|found| found <= start) {
+                return ControlFlow::Break(());
+            }
+            if is_content(&text.as_bytes()[start..start + LARGE]) {
+                found = Some(start);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
     }
     found.map(|at| Start {
         at,

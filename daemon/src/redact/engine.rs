@@ -319,7 +319,7 @@ impl Redactor {
                 .any(|(literal, rule)| {
                     literal.len() > rest.len()
                         && literal.as_bytes().starts_with(rest)
-                        && may_start(*rule, &bytes[..at])
+                        && may_start(*rule, bytes, at)
                 });
             if is_cut {
                 open = at;
@@ -389,15 +389,18 @@ fn merged(mut found: Vec<Hit>) -> Vec<Hit> {
 /// Calls `see(start, rule)` for each literal that may start a secret.
 pub(super) fn each_literal(text: &str, from: usize, mut see: impl FnMut(usize, usize)) {
     LITERALS.each(text, from, |at, rule| {
-        if may_start(rule, &text.as_bytes()[..at]) {
+        if may_start(rule, text.as_bytes(), at) {
             see(at, rule);
         }
     });
 }
 
-/// Whether a rule's literal counts after these bytes. Our own placeholders are no secrets.
-fn may_start(rule: usize, before: &[u8]) -> bool {
-    (!RULES[rule].rule.boundary || at_boundary(before)) && !before.ends_with("«".as_bytes())
+/// Whether a rule's literal counts at that place. Our own placeholders are no secrets.
+fn may_start(rule: usize, text: &[u8], at: usize) -> bool {
+    let (before, rest) = text.split_at(at);
+    let placeholder = before.ends_with("«".as_bytes())
+        && (rest.starts_with(b"secret:") || rest.starts_with(b"binary:"));
+    (!RULES[rule].rule.boundary || at_boundary(before)) && !placeholder
 }
 
 /// Whether a token may start after these bytes. An escape such as `\n` of JSON in text and the

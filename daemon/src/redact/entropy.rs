@@ -1,5 +1,7 @@
 //! Which long tokens look random: the second signal, for secrets of no known format.
 
+use std::ops::ControlFlow;
+
 use super::value::{is_harmless, is_wordy, word_parts};
 
 /// Shorter tokens say too little about themselves.
@@ -26,8 +28,13 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Calls `see(start, end)` for each run of token characters of at least `min` that starts at `from`
-/// or later. Looks only at every `min`th byte where there is none.
-pub(super) fn runs(text: &str, from: usize, min: usize, mut see: impl FnMut(usize, usize)) {
+/// or later, until it says that this is enough. Looks only at every `min`th byte where there is none.
+pub(super) fn runs(
+    text: &str,
+    from: usize,
+    min: usize,
+    mut see: impl FnMut(usize, usize) -> ControlFlow<()>,
+) {
     let bytes = text.as_bytes();
     // A run that began earlier is not ours.
     let mut start = from;
@@ -47,7 +54,9 @@ pub(super) fn runs(text: &str, from: usize, min: usize, mut see: impl FnMut(usiz
             continue;
         }
         let end = last + 1 + length(&bytes[last + 1..]);
-        see(start, end);
+        if see(start, end).is_break() {
+            return;
+        }
         start = end + 1;
         known = start;
     }
@@ -89,6 +98,7 @@ pub(super) fn tokens(text: &str, from: usize, limit: usize, mut see: impl FnMut(
                 see(start, end);
             }
         }
+        ControlFlow::Continue(())
     });
 }
 

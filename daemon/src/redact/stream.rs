@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use memchr::memmem;
 use regex_automata::hybrid::dfa::Cache;
 use regex_automata::{Anchored, Input};
 
@@ -15,6 +16,11 @@ use super::user::UserRules;
 pub(super) const MAX_HELD: usize = 32 * 1024;
 /// What has already gone out but is kept, because a rule looks at what stands before it.
 const CONTEXT: usize = LOOK_BACK + 8;
+/// So much of a long piece is taken at a time.
+const PART: usize = 16 * 1024;
+/// The last line of a private key begins so, and the longest that is one.
+const KEY_END: &str = "-----END ";
+const MARK_LIMIT: usize = 80;
 /// Up to this much held text is looked at again with every piece.
 const ALWAYS_SCAN: usize = 1024;
 
@@ -32,6 +38,8 @@ pub struct StreamRedactor {
     /// Where the line of `sent` begins, for the rules of a person.
     anchor: usize,
     content: Option<Content>,
+    /// Whether a private key that was too long to be held goes on.
+    in_key: bool,
     caches: Vec<Option<Cache>>,
     /// Held bytes of each piece that is not complete, the oldest first.
     pieces: VecDeque<usize>,
@@ -61,6 +69,7 @@ impl StreamRedactor {
             scanned: 0,
             anchor: 0,
             content: None,
+            in_key: false,
             caches: Vec::new(),
             pieces: VecDeque::new(),
             done: String::new(),
@@ -107,13 +116,24 @@ impl StreamRedactor {
         self.ready
     }
 
-    fn take(&mut self, piece: &str) {
+    fn take(&mut self, mut piece: &str) {
         self.pieces.push_back(piece.len());
         if piece.is_empty() {
             self.close_pieces();
+        }
+        // What is taken out of the buffer moves the rest of it: that is not to be long.
+        while !piece.is_empty() {
+            let (part, rest) = piece.split_at(piece.floor_char_boundary(PART.min(piece.len())));
+            self.feed(part);
+            piece = rest;
+        }
+    }
+
+    fn feed(&mut self, part: &str) {
+        self.buffer.push_str(part);
+        if !self.swallow_key() {
             return;
         }
-        self.buffer.push_str(piece);
         loop {
             if !self.swallow() {
                 return;
@@ -129,13 +149,55 @@ impl StreamRedactor {
         }
         let mut until = self.safe_end();
         if self.buffer.len() - until > MAX_HELD {
-            until = self.buffer.len();
+            self.in_key = is_private_key(&self.buffer[until..]);
+            // A line that is cut off would not be seen to be of the key.
+            let line = self
+                .buffer
+                .rfind('\n')
+                .filter(|at| self.in_key && *at >= until);
+            until = line.map_or(self.buffer.len(), |at| at + 1);
         }
         self.scanned = self.buffer.len();
         self.release(until);
     }
 
+    /// Drops what is left of a private key that was too long to be held, up to its end or to what can be
+    /// none of it. False: it may go on in the next piece.
+    fn swallow_key(&mut self) -> bool {
+        if !self.in_key {
+            return true;
+        }
+        let is_body = |byte: &u8| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'+' | b'/' | b'=' | b'\\' | b'\r' | b'\n')
+        };
+        let rest = self.buffer[self.sent..].bytes();
+        self.drop_held(rest.take_while(is_body).count());
+        let rest = &self.buffer[self.sent..];
+        if rest.is_empty() {
+            return false;
+        }
+        let mark = rest.strip_prefix(KEY_END);
+        let length = match mark.map(|mark| mark.find("-----")) {
+            Some(Some(at)) => KEY_END.len() + at + 5,
+            Some(None) if rest.len() < MARK_LIMIT => return false,
+            None if KEY_END.starts_with(rest) => return false,
+            _ => 0,
+        };
+        self.drop_held(length);
+        self.in_key = false;
+        true
+    }
+
+    /// Takes so many bytes out of what is held.
+    fn drop_held(&mut self, length: usize) {
+        self.emit(length, "");
+        self.buffer.drain(self.sent..self.sent + length);
+        self.scanned = self.scanned.min(self.sent);
+    }
+
     fn end(&mut self) {
+        self.swallow_key();
         while self.swallow() && self.begin_content() {}
         if let Some(content) = self.content.take() {
             self.emit(0, &content.placeholder());
@@ -294,6 +356,15 @@ impl StreamRedactor {
             self.ready.push(std::mem::take(&mut self.done));
         }
     }
+}
+
+/// Whether a private key in PEM is open at the end of a text.
+fn is_private_key(text: &str) -> bool {
+    let Some(at) = text.rfind("-----BEGIN ") else {
+        return false;
+    };
+    let line = &text.as_bytes()[at..text.len().min(at + MARK_LIMIT)];
+    memmem::find(line, b"PRIVATE KEY").is_some() && !text[at..].contains(KEY_END)
 }
 
 /// Whether more text could make or lengthen a match of the rule that starts here.

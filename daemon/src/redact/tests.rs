@@ -97,6 +97,55 @@ fn private_key_that_was_cut_off_is_still_hidden() {
 }
 
 #[test]
+fn a_private_key_that_is_too_long_to_be_held_is_hidden_to_its_end() {
+    let redactor = redactor();
+    let line = format!("{}\n", body(ALNUM, 64));
+    let begin = join(&["-----BEGIN PGP ", "PRIVATE KEY BLOCK-----\n"]);
+    let end = join(&["-----END PGP ", "PRIVATE KEY BLOCK-----"]);
+    for (lines, size) in [(600, 1000), (1500, 65), (1500, 100_000), (520, 1)] {
+        for end in [end.as_str(), ""] {
+            let text = format!(
+                "see\n{begin}{}{end}\n\nand so on, {end}",
+                line.repeat(lines)
+            );
+            let pieces: Vec<&str> = text
+                .as_bytes()
+                .chunks(size)
+                .map(|piece| std::str::from_utf8(piece).unwrap())
+                .collect();
+            let clean = stream(&redactor, &pieces);
+            assert!(!clean.contains(&line[..30]), "{lines} {size}");
+            assert!(clean.starts_with("see\n«secret:private-key:"), "{clean}");
+            assert!(clean.contains("so on, "), "{clean}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_guillemets_is_one_and_a_placeholder_is_none() {
+    let redactor = redactor();
+    let key = join(&["AKIA", &body(UPPER, 16)]);
+    let clean = redactor.text(&format!("«{key}»")).into_owned();
+    assert!(
+        clean.contains("secret:aws-access-key:") && !clean.contains(&key),
+        "{clean}"
+    );
+    let clean = redactor.text(&key).into_owned();
+    assert_eq!(redactor.text(&clean), clean);
+}
+
+#[test]
+fn many_pieces_of_content_are_each_digested() {
+    let redactor = redactor();
+    let content = body("aB3dE5gH7jK9mN1pQ0rS2tU4vW6xYz+/", 64);
+    let text = format!(";base64,{content} ").repeat(3000);
+    let clean = redactor.text(&text).into_owned();
+    assert_eq!(clean.matches("«binary:").count(), 3000);
+    assert!(!clean.contains(&content[..40]));
+    assert_eq!(stream(&redactor, &[&text]), clean);
+}
+
+#[test]
 fn variables_are_hidden_as_they_stand_and_inside_json() {
     let redactor = redactor();
     let text = "echo tr0ub4dor & \"3\" and {\"a\":\"tr0ub4dor & \\\"3\\\"\"}";
@@ -113,6 +162,11 @@ fn only_secret_looking_variables_count() {
         "X_PASSWD",
         "CLIENT_SECRET",
         "AWS_CREDENTIALS",
+        "DB_PASS",
+        "MYSQL_PWD",
+        "GITHUB_PAT",
+        "WIFI_PSK",
+        "GPG_PASSPHRASE",
     ] {
         assert!(is_secret_name(name), "{name}");
     }
@@ -123,6 +177,9 @@ fn only_secret_looking_variables_count() {
         "KEYBOARD",
         "TOKEN_FILE",
         "GNOME_KEYRING_CONTROL",
+        "PWD",
+        "OLDPWD",
+        "FORTRAN_PATH",
     ] {
         assert!(!is_secret_name(name), "{name}");
     }

@@ -6,11 +6,23 @@ const MIN_VALUE: usize = 8;
 /// Whether a variable of this name usually holds a secret.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+    const PARTS: [&str; 7] = [
+        "KEY",
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "CREDENTIAL",
+    ];
+    // `PWD` alone is the working directory.
+    const LAST: [&str; 4] = ["_PASS", "_PWD", "_PAT", "_PSK"];
     const ENDINGS: [&str; 7] = ["_PATH", "_FILE", "_DIR", "_SOCK", "_HOME", "_URL", "_URI"];
     const INNOCENT: [&str; 4] = ["KEYBOARD", "KEYMAP", "KEYRING", "TOKENIZERS_"];
     let name = name.to_ascii_uppercase();
-    PARTS.iter().any(|part| name.contains(part))
+    let is_secret = PARTS.iter().any(|part| name.contains(part))
+        || LAST.iter().any(|ending| name.ends_with(ending));
+    is_secret
         && !ENDINGS.iter().any(|ending| name.ends_with(ending))
         && !INNOCENT.iter().any(|part| name.contains(part))
 }

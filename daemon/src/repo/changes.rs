@@ -123,14 +123,19 @@ impl Repository {
         Ok(restored.into_iter().collect())
     }
 
-    /// Untracked folders that are repositories of their own.
-    pub(super) fn inner_repositories(&self, worktree: &Path) -> Result<Vec<String>> {
-        Ok(self
-            .changes(worktree)?
-            .into_iter()
-            .filter(|change| change.kind == ChangeKind::InnerRepository)
-            .map(|change| change.path)
-            .collect())
+    /// Puts a whole worktree back to its `HEAD`; what is not tracked goes, except what is ignored.
+    ///
+    /// # Errors
+    /// When git fails, with a part put back.
+    pub fn discard_changes(&self, worktree: &Path) -> Result<()> {
+        let entry = self.entry(worktree)?;
+        let lock = self.lock_of(&entry)?;
+        let write = || {
+            Git::write(&self.environment, &entry.path, "put back", "the worktree")
+                .holding(lock.as_ref())
+        };
+        write().args(["reset", "-q", "--hard"]).run()?;
+        write().args(["clean", "-q", "-ffd"]).run().map(drop)
     }
 }
 

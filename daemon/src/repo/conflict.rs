@@ -18,7 +18,15 @@ impl Repository {
     /// When the worktree is dirty, or git refuses for another reason than conflicts.
     pub fn merge_into_worktree(&self, worktree: &Path, commit: &str) -> Result<Vec<String>> {
         let commit = self.resolve(commit)?;
-        let answer = Git::write(&self.environment, worktree, "merge", &commit)
+        let entry = self.entry(worktree)?;
+        let lock = self.lock_of(&entry)?;
+        let (name, email) = self.identity()?;
+        let answer = Git::write(&self.environment, &entry.path, "merge", &commit)
+            .holding(lock.as_ref())
+            .variable("GIT_AUTHOR_NAME", &name)
+            .variable("GIT_AUTHOR_EMAIL", &email)
+            .variable("GIT_COMMITTER_NAME", &name)
+            .variable("GIT_COMMITTER_EMAIL", &email)
             .args([
                 "merge",
                 "--no-edit",
@@ -92,5 +100,31 @@ impl Repository {
             .filter(|change| change.kind == ChangeKind::Conflicted)
             .map(|change| change.path)
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Fixture;
+    use super::*;
+
+    #[test]
+    fn a_merge_needs_no_name_of_the_user() {
+        let fixture = Fixture::without_identity();
+        let user = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+        let worktree = fixture.worktree("w");
+        for (dir, name) in [(worktree.as_path(), "a"), (fixture.repo_dir(), "b")] {
+            fs::write(dir.join(name), "x").unwrap();
+            fixture.git(dir, &["add", name]);
+            fixture.git(dir, &[&user[..], &["commit", "-qm", "x"]].concat());
+        }
+        let repository = fixture.repository();
+        let commit = repository.head().unwrap().commit;
+        let files = repository.merge_into_worktree(&worktree, &commit).unwrap();
+        assert!(files.is_empty());
+        let merged = repository.head_of(&worktree).unwrap().commit;
+        assert!(repository.is_ancestor(&commit, &merged).unwrap());
+        let elsewhere = repository.merge_into_worktree(fixture.dir(), &commit);
+        assert!(elsewhere.is_err());
     }
 }

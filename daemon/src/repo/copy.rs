@@ -40,35 +40,7 @@ impl Repository {
     ) -> Result<Copied> {
         let entry = self.entry(worktree)?;
         let root = canonical(from_root).map_err(io("open", from_root))?;
-        let patterns: Vec<&str> = patterns
-            .iter()
-            .map(|pattern| pattern.trim_end_matches('/'))
-            .collect();
-        for pattern in &patterns {
-            check_tree_path(pattern)?;
-        }
-        let mut found = Vec::new();
-        let mut copied = Copied::default();
-        for pattern in patterns {
-            let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-            match name.strip_suffix('*') {
-                Some(start) if !root.join(pattern).exists() => {
-                    for name in names(&root.join(folder)) {
-                        if name.starts_with(start) && name != ".git" {
-                            let path = if folder.is_empty() {
-                                name
-                            } else {
-                                format!("{folder}/{name}")
-                            };
-                            collect(&root, &path, &mut found, &mut copied);
-                        }
-                    }
-                }
-                _ => collect(&root, pattern, &mut found, &mut copied),
-            }
-        }
-        found.sort();
-        found.dedup();
+        let (found, mut copied) = matching(&root, patterns)?;
         if found.is_empty() {
             return Ok(copied);
         }
@@ -99,6 +71,67 @@ impl Repository {
             copied.files.push(path);
         }
         Ok(copied)
+    }
+
+    /// Files of a worktree that are copies of the user's by these patterns, and still the same: nothing is
+    /// lost with them, and they may hold secrets.
+    ///
+    /// # Errors
+    /// As [`Repository::copy_into`].
+    pub fn copied(&self, worktree: &Path, patterns: &[String]) -> Result<Vec<String>> {
+        let root = canonical(self.root()).map_err(io("open", self.root()))?;
+        let (mut found, _) = matching(&root, patterns)?;
+        found.retain(|path| is_same(&root.join(path), &worktree.join(path)));
+        Ok(found)
+    }
+}
+
+/// The files of `root` that match, sorted, and what was left out.
+fn matching(root: &Path, patterns: &[String]) -> Result<(Vec<String>, Copied)> {
+    let patterns: Vec<&str> = patterns
+        .iter()
+        .map(|pattern| pattern.trim_end_matches('/'))
+        .collect();
+    for pattern in &patterns {
+        check_tree_path(pattern)?;
+    }
+    let mut found = Vec::new();
+    let mut copied = Copied::default();
+    for pattern in patterns {
+        let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+        match name.strip_suffix('*') {
+            Some(start) if !root.join(pattern).exists() => {
+                for name in names(&root.join(folder)) {
+                    if name.starts_with(start) && name != ".git" {
+                        let path = if folder.is_empty() {
+                            name
+                        } else {
+                            format!("{folder}/{name}")
+                        };
+                        collect(root, &path, &mut found, &mut copied);
+                    }
+                }
+            }
+            _ => collect(root, pattern, &mut found, &mut copied),
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok((found, copied))
+}
+
+/// Whether two files hold the same.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| {
+        fs::symlink_metadata(path)
+            .ok()
+            .filter(fs::Metadata::is_file)
+    };
+    match (fs::metadata(one), file(other)) {
+        (Ok(source), Some(copy)) if source.len() == copy.len() => {
+            matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
+        }
+        _ => false,
     }
 }
 
@@ -225,6 +258,34 @@ mod tests {
         assert_eq!(
             repository.list_files(&commit, "").unwrap(),
             ["README.md", "work"]
+        );
+    }
+
+    #[test]
+    fn what_differs_from_the_users_files_is_saved() {
+        let fixture = Fixture::new();
+        let user = fixture.repo_dir();
+        let worktree = fixture.worktree("w");
+        fs::create_dir_all(user.join("config")).unwrap();
+        for name in ["config/local.env", "config/other", "config/gone"] {
+            fs::write(user.join(name), name).unwrap();
+        }
+        let repository = fixture.repository();
+        let wanted = patterns(&["config/"]);
+        repository.copy_into(user, &worktree, &wanted).unwrap();
+        fs::write(worktree.join("config/new.yml"), "work").unwrap();
+        fs::write(worktree.join("config/other"), "work, too").unwrap();
+        fs::remove_file(worktree.join("config/gone")).unwrap();
+        let copied = repository.copied(&worktree, &wanted).unwrap();
+        assert_eq!(copied, ["config/local.env"]);
+        assert!(repository.needs_saving(&worktree, &copied).unwrap());
+        let saved = repository
+            .retire_worktree(&worktree, "refs/spectask/wip/7-x/w", &copied)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            repository.list_files(&saved.commit, "config").unwrap(),
+            ["config/new.yml", "config/other"]
         );
     }
 

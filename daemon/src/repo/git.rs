@@ -333,9 +333,16 @@ impl<'a> Git<'a> {
         let mut child = self
             .command()?
             .spawn()
-            .map_err(|source| RepoError::GitMissing {
-                source,
-                needed: format!("{}.{}", MINIMUM_GIT.0, MINIMUM_GIT.1),
+            .map_err(|source| match source.kind() {
+                std::io::ErrorKind::NotFound => RepoError::GitMissing {
+                    source,
+                    needed: format!("{}.{}", MINIMUM_GIT.0, MINIMUM_GIT.1),
+                },
+                _ => RepoError::Git {
+                    operation: self.operation,
+                    subject: self.subject.clone(),
+                    stderr: format!("(it cannot be run: {source})"),
+                },
             })?;
         let (ended, ends) = mpsc::channel();
         let stdout = collect(child.stdout.take(), STDOUT_LIMIT, Keep::Head, ended.clone());

@@ -20,6 +20,7 @@ mod error;
 mod finish;
 mod folder;
 mod git;
+mod inner;
 mod ledger;
 mod lock;
 mod log;

@@ -49,19 +49,16 @@ impl Repository {
         })
     }
 
-    /// Fetches refs by patterns (`+refs/a/*:refs/b/*`) from a configured remote, and nothing else.
+    /// Fetches refs by patterns (`refs/a/*:refs/b/*`) from a configured remote, and nothing else, whatever
+    /// the settings of the remote say.
     ///
     /// # Errors
     /// [`RepoError::NoRemote`] for a remote that is not configured, [`RepoError::Git`] with what
     /// git and the remote said.
     pub fn fetch_refs(&self, remote: &str, patterns: &[String]) -> Result<()> {
         self.check_remote(remote)?;
-        let mut git = Git::network(&self.environment, self.root(), "fetch", remote);
-        if !self.environment.has("GIT_SSH_COMMAND") && !self.environment.has("GIT_SSH") {
-            git = git.variable("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
-        }
-        git.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
-            .args(["--no-recurse-submodules", "--no-auto-maintenance", "--"])
+        let git = Git::network(&self.environment, self.root(), "fetch", remote);
+        self.fetching(git)?
             .arg(remote)
             .args(patterns)
             .run()
@@ -344,5 +341,45 @@ mod tests {
         let note = fixture.git(fixture.repo_dir(), &["notes", "--ref=ai", "show", &commit]);
         assert_eq!(note.trim(), "n");
         assert!(repository.fetch_refs("nowhere", &[]).is_err());
+    }
+
+    #[test]
+    fn a_fetch_moves_what_it_names_and_nothing_else() {
+        let fixture = Fixture::new();
+        let repo = fixture.repo_dir();
+        let there = fixture.dir().join("there.git").display().to_string();
+        fixture.git(repo, &["clone", "-q", "--bare", ".", &there]);
+        fixture.git(repo, &["remote", "add", "--mirror=fetch", "origin", &there]);
+        fixture.git(repo, &["config", "fetch.prune", "true"]);
+        let own = fixture.commit("own", &[("a", "a")]);
+        let base = fixture.git(repo, &["rev-parse", "HEAD~1"]);
+        let remote = std::path::Path::new(&there);
+        for name in ["refs/spectask/tasks/7-x", "refs/spectask/tasks/8-y"] {
+            fixture.git(remote, &["update-ref", name, &base]);
+        }
+        let kept = [
+            "refs/spectask/tasks/7-x",
+            "refs/spectask/remotes/origin/tasks/9-gone",
+            "refs/heads/mine",
+        ];
+        for name in kept {
+            fixture.git(repo, &["update-ref", name, &own]);
+        }
+        let pattern = "refs/spectask/tasks/7-*:refs/spectask/remotes/origin/tasks/7-*";
+        let repository = fixture.repository();
+        repository
+            .fetch_refs("origin", &[pattern.to_owned()])
+            .unwrap();
+        for name in kept {
+            assert_eq!(fixture.git(repo, &["rev-parse", name]), own, "{name}");
+        }
+        let refs = fixture.git(
+            repo,
+            &["for-each-ref", "--format=%(refname)", "refs/spectask"],
+        );
+        assert_eq!(
+            refs,
+            "refs/spectask/remotes/origin/tasks/7-x\nrefs/spectask/remotes/origin/tasks/9-gone\nrefs/spectask/tasks/7-x"
+        );
     }
 }

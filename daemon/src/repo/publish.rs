@@ -213,20 +213,12 @@ impl Repository {
         check_ref(&format!("{folder}sessions"))?;
         let before: BTreeMap<_, _> = self.refs_below(&folder)?.into_iter().collect();
         let subject = format!("history from {remote}");
-        let git = Git::network(&self.environment, self.root(), "fetch", subject)
-            // Objects come from elsewhere.
-            .setting("fetch.fsckObjects=true")
-            .setting("fetch.prune=false")
-            .setting("fetch.recurseSubmodules=no");
+        let git = Git::network(&self.environment, self.root(), "fetch", subject);
         let specs = RECORDED.map(|prefix| {
             let rest = prefix.trim_start_matches("refs/spectask/");
             format!("{prefix}*:{folder}{rest}*")
         });
-        self.silent(git)?
-            .args(["fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="])
-            .args(["--no-write-fetch-head", "--no-auto-gc", "--", remote])
-            .args(specs)
-            .run()?;
+        self.fetching(git)?.arg(remote).args(specs).run()?;
         let after = self.refs_below(&folder)?;
         let changed = after
             .into_iter()
@@ -238,6 +230,20 @@ impl Repository {
                 id,
             })
             .collect())
+    }
+
+    /// A fetch of named refs: settings of the remote, such as a mirror's or that refs are pruned, move
+    /// nothing else.
+    pub(super) fn fetching<'a>(&self, git: Git<'a>) -> Result<Git<'a>> {
+        let git = git
+            // Objects come from elsewhere.
+            .setting("fetch.fsckObjects=true")
+            .setting("fetch.prune=false")
+            .setting("fetch.recurseSubmodules=no");
+        Ok(self
+            .silent(git)?
+            .args(["fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="])
+            .args(["--no-write-fetch-head", "--no-auto-gc", "--"]))
     }
 
     /// Commits of refs below a folder, by full name.

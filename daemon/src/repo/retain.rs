@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::admin::Entry;
 use super::git::Git;
+use super::names::check_ref;
 use super::{RepoError, Repository, Result};
 
 /// Refs of one name that are tried before giving up: each keeps another state.
@@ -31,12 +33,10 @@ impl Repository {
         name: &str,
         exclude: &[String],
     ) -> Result<Option<Saved>> {
-        let there = self.worktrees()?.into_iter();
-        let there = there.filter(|worktree| worktree.usable);
-        let path_of = super::admin::resolved(path);
-        let usable = there.into_iter().any(|worktree| worktree.path == path_of);
+        let entry = self.find_entry(path)?;
+        let there = entry.is_some_and(|entry| entry.present() && !entry.initializing());
         let mut saved = None;
-        if usable {
+        if there {
             if let Some(commit) = self.save_wip(path, name, exclude)? {
                 saved = Some(self.verified(name, &commit)?);
             }
@@ -56,6 +56,7 @@ impl Repository {
     /// # Errors
     /// When git cannot read the worktree.
     pub fn needs_saving(&self, path: &Path, exclude: &[String]) -> Result<bool> {
+        self.refuse_inner_repositories(&self.entry(path)?)?;
         let changes = self.changes(path)?;
         if changes.iter().any(|change| !exclude.contains(&change.path)) {
             return Ok(true);
@@ -111,6 +112,21 @@ impl Repository {
             }
         }
         Ok(false)
+    }
+
+    /// Gives the `HEAD` of a worktree a ref when none holds it, before something else is checked out there.
+    pub(super) fn keep_detached(&self, entry: &Entry) -> Result<()> {
+        if entry.branch.is_some() {
+            return Ok(());
+        }
+        let head = self.head_of(&entry.path)?.commit;
+        if !self.is_named(&head)? {
+            let folder = entry.path.file_name().unwrap_or_default();
+            let name = format!("refs/spectask/wip/detached/{}", folder.to_string_lossy());
+            let name = check_ref(&name).map_or("refs/spectask/wip/detached/head", |()| &name);
+            self.keep_commit(name, &head)?;
+        }
+        Ok(())
     }
 
     /// Whether a ref holds a commit.

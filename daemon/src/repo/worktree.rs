@@ -148,13 +148,20 @@ impl Repository {
 
     /// Checks a branch out in a worktree that an earlier piece of work used: `branch` is made at
     /// `start`, or moved there when it holds nothing that `start` does not; a branch that already
-    /// stands at or after `start` is checked out as it is.
+    /// stands at or after `start` is checked out as it is. Commits that no ref holds get one.
     ///
     /// # Errors
-    /// [`RepoError::Dirty`] when there are uncommitted changes, [`RepoError::BranchHasWork`] when
+    /// [`RepoError::Dirty`] when there are uncommitted changes but those of `exclude`,
+    /// [`RepoError::BranchHasWork`] when
     /// moving the branch would lose commits, [`RepoError::CheckedOut`] when it is checked out
     /// in another worktree.
-    pub fn switch_worktree(&self, path: &Path, branch: &str, start: &str) -> Result<Worktree> {
+    pub fn switch_worktree(
+        &self,
+        path: &Path,
+        branch: &str,
+        start: &str,
+        exclude: &[String],
+    ) -> Result<Worktree> {
         let lock = WorktreeLock::beside(path)?;
         let entry = self.entry(path)?;
         if entry.main {
@@ -178,8 +185,9 @@ impl Repository {
             }
             _ => &start,
         };
-        self.refuse_dirty(&entry.path)?;
+        self.refuse_dirty_except(&entry.path, exclude)?;
         clear_left_locks(&entry)?;
+        self.keep_detached(&entry)?;
         if entry.branch.as_deref() == Some(branch) && tip.as_ref() == Some(target) {
             return self.describe(&entry);
         }
@@ -211,8 +219,10 @@ impl Repository {
             why,
         };
         let Some(entry) = self.find_entry(path)? else {
-            let Ok(mut content) = fs::read_dir(path) else {
-                return Ok(None);
+            let mut content = match fs::read_dir(path) {
+                Ok(content) => content,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(io("look into", path)(error)),
             };
             if content.next().is_some() {
                 return Err(in_the_way(
@@ -229,11 +239,7 @@ impl Repository {
         if entry.present() && !entry.initializing() {
             let entry = self.entry(path)?;
             clear_left_locks(&entry)?;
-            if let Some(inner) = self.inner_repositories(&entry.path)?.first() {
-                return Err(in_the_way(format!(
-                    "it contains another repository, {inner}"
-                )));
-            }
+            self.refuse_inner_repositories(&entry)?;
             match wip_ref {
                 Some(name) => saved = self.save_wip_of(&lock, &entry, name, exclude)?,
                 None => self.refuse_dirty_except(&entry.path, exclude)?,

@@ -546,30 +546,32 @@ fn one_worktree_serves_one_session_after_the_other() {
         .unwrap()
         .unwrap();
     let second = repository
-        .switch_worktree(&path, "spectask/7-x/02-b", &first)
+        .switch_worktree(&path, "spectask/7-x/02-b", &first, &[])
         .unwrap();
     assert_eq!(second.branch.as_deref(), Some("spectask/7-x/02-b"));
     assert_eq!(second.commit.as_ref(), Some(&first));
     assert_eq!(
         repository
-            .switch_worktree(&path, "spectask/7-x/02-b", &first)
+            .switch_worktree(&path, "spectask/7-x/02-b", &first, &[])
             .unwrap(),
         second
     );
     // The branch of a session that was interrupted keeps its commits.
     let back = repository
-        .switch_worktree(&path, "spectask/7-x/01-a", &start)
+        .switch_worktree(&path, "spectask/7-x/01-a", &start, &[])
         .unwrap();
     assert_eq!(back.commit.as_ref(), Some(&first));
     // One that is behind its start is moved there.
     repository
         .update_ref("refs/heads/behind", &start, None, "x", &[])
         .unwrap();
-    let moved = repository.switch_worktree(&path, "behind", &first).unwrap();
+    let moved = repository
+        .switch_worktree(&path, "behind", &first, &[])
+        .unwrap();
     assert_eq!(moved.commit.as_ref(), Some(&first));
     fs::write(path.join("dirty"), "x").unwrap();
     let error = repository
-        .switch_worktree(&path, "spectask/7-x/03-c", &first)
+        .switch_worktree(&path, "spectask/7-x/03-c", &first, &[])
         .unwrap_err();
     assert!(matches!(error, RepoError::Dirty { .. }), "{error}");
     fs::remove_file(path.join("dirty")).unwrap();
@@ -582,13 +584,17 @@ fn one_worktree_serves_one_session_after_the_other() {
         )
         .unwrap();
     let error = repository
-        .switch_worktree(&path, "spectask/7-x/01-a", &apart)
+        .switch_worktree(&path, "spectask/7-x/01-a", &apart, &[])
         .unwrap_err();
     assert!(matches!(error, RepoError::BranchHasWork { .. }), "{error}");
-    assert!(repository.switch_worktree(&path, "main", &start).is_err());
     assert!(
         repository
-            .switch_worktree(fixture.repo_dir(), "x", &start)
+            .switch_worktree(&path, "main", &start, &[])
+            .is_err()
+    );
+    assert!(
+        repository
+            .switch_worktree(fixture.repo_dir(), "x", &start, &[])
             .is_err()
     );
 }

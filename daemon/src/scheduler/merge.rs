@@ -275,9 +275,11 @@ async fn verify_merged(job: &Job<'_>, commit: &str) -> Result<super::command::En
         },
     );
     let (root, copy) = (job.project.root.clone(), job.chores.copy.clone());
+    let wip = format!("refs/spectask/wip/{}/integration", job.task.name());
     git(&job.repository, move |repository| {
         // What verify left there is no one's work.
-        repository.remove_worktree(&path, Some("refs/spectask/wip/integration"), &copy)?;
+        let copied = repository.copied(&path, &copy)?;
+        repository.remove_worktree(&path, Some(&wip), &copied)?;
         repository.add_worktree(&path, &at)?;
         repository.copy_into(root.as_ref(), &path, &copy)?;
         Ok(())

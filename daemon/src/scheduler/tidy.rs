@@ -1,7 +1,5 @@
 //! Removes worktrees that nobody needs any more.
 
-use std::path::Path;
-
 use spectask_protocol::{SessionPhase, SessionStatus, WorkMode};
 
 use super::{
@@ -9,12 +7,12 @@ use super::{
     halt::Halt,
 };
 use crate::{
-    repo::{RepoError, Repository},
+    repo::Repository,
     store::{SessionRow, TaskRow},
     workflow::{lookup::session_name, session},
 };
 
-/// Removes the worktree of a session that has ended well. What is not committed there is saved to a
+/// Removes the worktree of a session that has ended well; `copy` are the patterns of the user's files there. What is not committed there is saved to a
 /// ref first; of a planning session only the documents count, and they are kept. In simple mode the
 /// worktree stays: the next session works in it, and a person looks at it.
 pub(super) async fn after(
@@ -22,7 +20,7 @@ pub(super) async fn after(
     task: &TaskRow,
     row: &SessionRow,
     repository: &Repository,
-    copied: &[String],
+    copy: &[String],
 ) -> Result<(), Halt> {
     let planning = row.phase == SessionPhase::Planning;
     if !planning && task.mode == WorkMode::Simple {
@@ -30,24 +28,23 @@ pub(super) async fn after(
     }
     let worktree = ctx.worktree_of(task, row);
     let wip = format!("refs/spectask/wip/{}", session_name(task, row));
-    let copied = copied.to_vec();
+    let copy = copy.to_vec();
     git(repository, move |repository| {
-        if planning && worktree.exists() {
-            discard_changes(repository, &worktree)?;
+        let copied = repository.copied(&worktree, &copy)?;
+        if planning {
+            if worktree.exists() {
+                repository.discard_changes(&worktree)?;
+            }
+            return repository
+                .remove_worktree(&worktree, None, &copied)
+                .map(drop);
         }
-        let wip = Some(wip.as_str()).filter(|_| !planning);
-        repository.remove_worktree(&worktree, wip, &copied)
+        repository
+            .retire_worktree(&worktree, &wip, &copied)
+            .map(drop)
     })
     .await?;
     session::update(&ctx.store, &row.id, |row| row.worktree = None).await?;
-    Ok(())
-}
-
-fn discard_changes(repository: &Repository, worktree: &Path) -> Result<(), RepoError> {
-    let changed = repository.changes(worktree)?;
-    let head = repository.head_of(worktree)?.commit;
-    let paths: Vec<&str> = changed.iter().map(|change| change.path.as_str()).collect();
-    repository.restore(worktree, &paths, &head)?;
     Ok(())
 }
 
@@ -87,6 +84,6 @@ async fn sweep_one(
         return Ok(());
     }
     let (project, repository) = ctx.repository(task)?;
-    let copied = ctx.project_file(&project)?.file.copy;
-    after(ctx, task, &row, &repository, &copied).await
+    let copy = ctx.project_file(&project)?.file.copy;
+    after(ctx, task, &row, &repository, &copy).await
 }

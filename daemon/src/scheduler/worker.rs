@@ -109,7 +109,8 @@ async fn prepare(job: &Job<'_>) -> Result<(), Halt> {
             start: start.clone(),
         };
         if simple && path.exists() {
-            repository.switch_worktree(&path, &name, &start)?;
+            let copied = repository.copy_into(&root, &path, &copy)?.files;
+            repository.switch_worktree(&path, &name, &start, &copied)?;
         } else {
             repository.add_worktree(&path, &at)?;
         }

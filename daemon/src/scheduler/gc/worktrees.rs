@@ -80,10 +80,10 @@ async fn of_task(
         return Ok(());
     };
     let opened = ctx.repository(task).and_then(|(project, repository)| {
-        let copied = ctx.project_file(&project)?.file.copy;
-        Ok((repository, copied))
+        let copy = ctx.project_file(&project)?.file.copy;
+        Ok((repository, copy))
     });
-    let (repository, copied) = match opened {
+    let (repository, copy) = match opened {
         Ok(opened) => opened,
         Err(halt) => {
             let reason = halt.waiting().map_or_else(
@@ -100,7 +100,7 @@ async fn of_task(
     let dry_run = garbage.dry_run;
     let done = git(&repository, move |repository| {
         // Why it stays is no failure of the clean-up.
-        Ok(remove(repository, &worktree, &reference, &copied, dry_run))
+        Ok(remove(repository, &worktree, &reference, &copy, dry_run))
     })
     .await;
     match done {
@@ -138,9 +138,10 @@ fn remove(
     repository: &Repository,
     worktree: &Path,
     reference: &str,
-    copied: &[String],
+    copy: &[String],
     dry_run: bool,
 ) -> Result<Kept, RepoError> {
+    let copied = &repository.copied(worktree, copy)?;
     if dry_run {
         let needs = repository.needs_saving(worktree, copied)?;
         return Ok(needs.then(|| (reference.to_owned(), None)));
