@@ -229,6 +229,26 @@ impl TestEnv {
         Follow::start(self.spectask(cwd, args))
     }
 
+    /// Fails the test unless `git fsck` finds nothing. What it says must last: the daemon works while
+    /// tests look, git writes and removes the `HEAD` of a worktree apart from the rest, and objects of
+    /// history move from files into packs while `git fsck` has its list of both.
+    ///
+    /// # Panics
+    /// When an object is missing or broken.
+    pub fn fsck(&self, dir: &Path) {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let args = ["fsck", "--strict", "--no-dangling", "--no-progress"];
+            let run = self.run_git(dir, &args);
+            if run.code != Some(0) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+            let _ = run.ok();
+            return;
+        }
+    }
+
     /// Runs git in `cwd` and returns its trimmed output.
     ///
     /// # Panics

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::env::{TestEnv, workspace};
 
@@ -118,24 +117,12 @@ impl<'env> SampleRepo<'env> {
         output.status.success().then_some(text)
     }
 
-    /// Fails the test unless `git fsck` finds nothing. What it says must last: the daemon works while
-    /// tests look, git writes and removes the `HEAD` of a worktree apart from the rest, and objects of
-    /// history move from files into packs while `git fsck` has its list of both.
+    /// As [`TestEnv::fsck`] says.
     ///
     /// # Panics
     /// When an object is missing or broken.
     pub fn fsck(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
-        loop {
-            let args = ["fsck", "--strict", "--no-dangling", "--no-progress"];
-            let run = self.env.run_git(&self.path, &args);
-            if run.code != Some(0) && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(100));
-                continue;
-            }
-            let _ = run.ok();
-            return;
-        }
+        self.env.fsck(&self.path);
     }
 }
 

@@ -464,6 +464,8 @@ struct Remote {
     world: World,
     task: SpecTaskId,
     session: WorkSessionId,
+    /// Whether the second turn has ended.
+    over: std::cell::Cell<bool>,
 }
 
 impl Remote {
@@ -484,6 +486,7 @@ impl Remote {
             world,
             task: id(),
             session: id(),
+            over: false.into(),
         };
         remote.write(&remote.session_record(), 2, &remote.frames());
         remote
@@ -545,7 +548,7 @@ impl Remote {
             format: FORMAT,
             number,
             purpose: "implement".into(),
-            status: if number == 2 {
+            status: if number == 2 && !self.over.get() {
                 TurnStatus::Running
             } else {
                 TurnStatus::Ended
@@ -641,6 +644,43 @@ impl Remote {
         let store = Store::open(&base.join(format!("{name}.db"))).unwrap();
         (folder, store)
     }
+}
+
+#[tokio::test]
+async fn asking_again_brings_what_went_on_meanwhile() {
+    let remote = Remote::new().await;
+    let (folder, store) = remote.clone("there");
+    let redactor = Redactor::new([]);
+    let import = async || {
+        import(&store, &redactor, &folder, NAME, Some("origin"))
+            .await
+            .unwrap()
+    };
+    import().await;
+    catch_up(&store).await.unwrap();
+    remote.over.set(true);
+    let specs = format!("specs/{NAME}");
+    remote.world.git(&["checkout", "-q", &specs]);
+    let tasks = TASKS.replace("- [ ] 1. Expire", "- [ ] 1. Really expire");
+    let path = format!("{specs}/tasks.md");
+    remote.world.commit("approved again", &[(&path, &tasks)]);
+    remote.write(&remote.session_record(), 2, &remote.frames());
+    let done = import().await;
+    assert_eq!((done.sessions, done.turns, done.entries), (0, 1, 0));
+    let task = store.read(|read| read.task(&remote.task)).unwrap().unwrap();
+    assert_eq!((task.revision, task.approved), (Some(2), Some(2)));
+    let work = store
+        .read(|read| read.implementation_tasks(&remote.task))
+        .unwrap();
+    let [work] = &work[..] else {
+        panic!("{work:?}");
+    };
+    assert_eq!(work.title, "Really expire tokens");
+    assert_eq!(work.session.as_ref(), Some(&remote.session));
+    let turns = store.read(|read| read.turns(&remote.session)).unwrap();
+    assert_eq!(turns[1].status, TurnStatus::Ended);
+    let again = import().await;
+    assert_eq!((again.sessions, again.turns, again.entries), (0, 0, 0));
 }
 
 #[tokio::test]

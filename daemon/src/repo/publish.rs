@@ -120,17 +120,25 @@ impl Repository {
                 }
             }
         }
-        // What it has is left out as far as it is known here.
-        let known: Vec<String> = there
-            .values()
-            .filter(|id| git2::Oid::from_str(id).is_ok_and(|id| opened.find_commit(id).is_ok()))
-            .map(|id| format!("^{id}"))
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .take(BATCH)
-            .collect();
+        // What it has is left out as far as it is known here: history before branches.
+        let is_here =
+            |id: &&String| git2::Oid::from_str(id).is_ok_and(|id| opened.find_commit(id).is_ok());
+        let is_history = |name: &str| RECORDED.iter().any(|prefix| name.starts_with(prefix));
+        let (history, branches): (Vec<_>, Vec<_>) =
+            there.iter().partition(|(name, _)| is_history(name));
+        let there = history.into_iter().chain(branches).map(|(_, id)| id);
+        let there: Vec<&String> = there.filter(is_here).collect();
         let mut files = BTreeSet::new();
         for batch in outgoing.refs.chunks_mut(BATCH) {
+            let before = batch.iter().filter_map(|one| one.old.as_ref());
+            let mut seen = BTreeSet::new();
+            let known: Vec<String> = before
+                .filter(is_here)
+                .chain(there.iter().copied())
+                .filter(|id| seen.insert(*id))
+                .take(2 * BATCH)
+                .map(|id| format!("^{id}"))
+                .collect();
             for one in &mut *batch {
                 let text = self.ask(&["rev-list", "--count", &one.id], &known)?;
                 one.commits = text.trim().parse().unwrap_or(0);

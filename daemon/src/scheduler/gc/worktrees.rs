@@ -67,11 +67,7 @@ async fn of_task(
         .filter(|row| !row.is_ad_hoc() && ctx.worktree_of(task, row) == path)
         .map(|row| row.id.clone())
         .collect();
-    let open = ctx.live.editors().list();
-    if open
-        .iter()
-        .any(|editor| Path::new(&editor.info().cwd).starts_with(path))
-    {
+    if is_open(ctx, path)? {
         garbage.kept(KIND, name, bytes, "an editor has it open");
         return Ok(());
     }
@@ -129,6 +125,28 @@ async fn of_task(
         }
     }
     Ok(())
+}
+
+/// Whether an editor that is attached, or a thread in one, works in a folder.
+fn is_open(ctx: &Shared, path: &Path) -> Result<bool, StoreError> {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = real(path);
+    for editor in ctx.live.editors().list() {
+        let threads = ctx.store.read(|read| -> Result<Vec<_>, StoreError> {
+            let rows = editor.sessions().into_iter().map(|id| read.session(&id));
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
+            Ok(rows
+                .into_iter()
+                .flatten()
+                .filter_map(|row| row.cwd)
+                .collect())
+        })?;
+        let mut folders = threads.iter().chain([&editor.info().cwd]);
+        if folders.any(|folder| real(Path::new(folder)).starts_with(&path)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where the state is, or in a dry run would be, saved.
