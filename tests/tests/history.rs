@@ -86,6 +86,31 @@ fn a_line_that_an_agent_committed_by_itself_leads_to_its_prompt() {
         assert!(started.elapsed() < LIMIT, "{view:#}");
         std::thread::sleep(Duration::from_millis(100));
     }
+    // What it writes and leaves to a person is its turn's, before the commit and after it.
+    let line = "a line about the quagga";
+    let orders = format!("write {} {line}", here.join("notes.txt").display());
+    editor.prompt(&thread, &orders).unwrap();
+    let git = |args: &[&str]| drop(place.env.git(here, args));
+    for committed in [false, true] {
+        if committed {
+            std::fs::write(here.join("mine.txt"), format!("{line}\n")).unwrap();
+            git(&["add", "notes.txt", "mine.txt"]);
+            git(&["commit", "-qm", "by a person"]);
+        }
+        let started = Instant::now();
+        loop {
+            let view = expect_json(&place.env, here, 0, &["history", "blame", "notes.txt:1"]);
+            if view["written"][0]["via"] == "edit" {
+                assert_eq!(view["groups"][0]["commit"].is_null(), !committed);
+                assert_eq!(view["written"][0]["turn"], 3, "{view:#}");
+                break;
+            }
+            assert!(started.elapsed() < LIMIT, "{view:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let mine = expect_json(&place.env, here, 0, &["history", "blame", "mine.txt"]);
+    assert!(mine["written"].is_null(), "{mine:#}");
     let args = ["history", "export", "threads", "--to", "../out"];
     let done = expect_json(&place.env, here, 0, &args);
     assert_eq!(done["sessions"], 1, "{done}");

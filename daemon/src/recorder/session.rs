@@ -379,7 +379,7 @@ impl Session {
 
     /// What was said after the last turn belongs to it when the session ends.
     fn take_rest(&mut self) {
-        if self.open {
+        if self.open || self.turn.is_none() {
             return;
         }
         self.happenings.end_speech(&mut self.pending);
