@@ -24,12 +24,13 @@ impl Repository {
             None => self
                 .submodules(&entry.path)?
                 .into_iter()
-                .find(|path| is_alone(&entry.path.join(path))),
+                .find(|path| is_alone(&entry.path.join(path), self.pinned(path))),
         };
         let modules = entry.admin.join("modules");
         let inner = inner.or_else(|| {
             let mut left = MODULES;
-            has_alone(&modules, &mut left).then(|| modules.display().to_string())
+            self.has_alone(&modules, "", &mut left)
+                .then(|| modules.display().to_string())
         });
         match inner {
             Some(inner) => Err(RepoError::InTheWay {
@@ -38,6 +39,39 @@ impl Repository {
             }),
             None => Ok(()),
         }
+    }
+
+    /// The commit of another repository that the user's own checkout has at a path: its remote has it.
+    fn pinned(&self, path: &str) -> Option<git2::Oid> {
+        let opened = self.open().ok()?;
+        let tree = opened.head().ok()?.peel_to_tree().ok()?;
+        let entry = tree.get_path(path.as_ref()).ok()?;
+        (entry.kind() == Some(git2::ObjectType::Commit)).then(|| entry.id())
+    }
+
+    /// Whether a repository in git's folder of submodules, by their names, has commits of its own.
+    fn has_alone(&self, folder: &Path, name: &str, left: &mut usize) -> bool {
+        if *left == 0 {
+            return true;
+        }
+        *left -= 1;
+        if folder.join("HEAD").is_file() {
+            let pinned = self.pinned(name);
+            let opened = git2::Repository::open(folder);
+            return opened.map_or(true, |opened| has_own_commits(&opened, pinned));
+        }
+        let items = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut folders = items.filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.any(|item| {
+            let own = item.file_name();
+            let own = own.to_string_lossy();
+            let name = if name.is_empty() {
+                own.into_owned()
+            } else {
+                format!("{name}/{own}")
+            };
+            self.has_alone(&item.path(), &name, left)
+        })
     }
 
     /// Paths at which commits of other repositories are tracked.
@@ -56,7 +90,7 @@ impl Repository {
 
 /// Whether a checked-out repository has something that is nowhere else; one that cannot be read may have.
 /// It is read without running anything that its settings name.
-fn is_alone(path: &Path) -> bool {
+fn is_alone(path: &Path, pinned: Option<git2::Oid>) -> bool {
     if path.join(".git").symlink_metadata().is_err() {
         return false;
     }
@@ -68,35 +102,27 @@ fn is_alone(path: &Path) -> bool {
     let clean = opened
         .statuses(Some(&mut options))
         .is_ok_and(|changes| changes.is_empty());
-    !clean || has_own_commits(&opened)
+    !clean || has_own_commits(&opened, pinned)
 }
 
-/// Whether it has commits that none of its remotes had when it was last there.
-fn has_own_commits(opened: &git2::Repository) -> bool {
+/// Whether its `HEAD`, branches or stash have commits that none of its remotes had when it was last there, and
+/// that the user's checkout does not name.
+fn has_own_commits(opened: &git2::Repository, pinned: Option<git2::Oid>) -> bool {
     let own = || -> std::result::Result<bool, git2::Error> {
         let mut walk = opened.revwalk()?;
-        walk.push_glob("refs/*")?;
-        if opened.head().is_ok() {
-            walk.push_head()?;
+        walk.push_glob("refs/heads/*")?;
+        for name in ["HEAD", "refs/stash"] {
+            if opened.revparse_single(name).is_ok() {
+                walk.push_ref(name)?;
+            }
         }
         walk.hide_glob("refs/remotes/*")?;
+        if let Some(pinned) = pinned.filter(|pinned| opened.find_commit(*pinned).is_ok()) {
+            walk.hide(pinned)?;
+        }
         Ok(walk.next().is_some())
     };
     own().unwrap_or(true)
-}
-
-/// Whether a repository in git's folder of submodules has commits of its own.
-fn has_alone(folder: &Path, left: &mut usize) -> bool {
-    if *left == 0 {
-        return true;
-    }
-    *left -= 1;
-    if folder.join("HEAD").is_file() {
-        return git2::Repository::open(folder).map_or(true, |opened| has_own_commits(&opened));
-    }
-    let items = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders = items.filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.any(|item| has_alone(&item.path(), left))
 }
 
 #[cfg(test)]
@@ -153,6 +179,12 @@ mod tests {
             fixture.git(dir, &[&user[..], &["commit", "-qm", name]].concat());
         };
         commit(&other, "a");
+        // A release that no branch has: its tag comes along, and it may be what is pinned.
+        fixture.git(&other, &["checkout", "-q", "--detach"]);
+        commit(&other, "release");
+        fixture.git(&other, &["tag", "v1"]);
+        let pin = fixture.git(&other, &["rev-parse", "HEAD"]);
+        fixture.git(&other, &["checkout", "-q", "main"]);
         let url = other.to_str().unwrap();
         let add = [
             "-c",
@@ -164,6 +196,9 @@ mod tests {
             "sub",
         ];
         fixture.git(fixture.repo_dir(), &add);
+        let sub = fixture.repo_dir().join("sub");
+        fixture.git(&sub, &["checkout", "-q", &pin]);
+        fixture.git(fixture.repo_dir(), &["add", "sub"]);
         fixture.git(fixture.repo_dir(), &["commit", "-qm", "sub"]);
         let repository = fixture.repository();
         let update = [
