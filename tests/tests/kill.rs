@@ -392,12 +392,18 @@ impl<'env> Job<'env> {
     }
 }
 
+/// What libgit2 was writing when it was killed locks nothing; the recorder removes it after an hour.
+fn is_unfinished_pack(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with("pack_git2_"))
+}
+
 fn find_locks(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             find_locks(&path, found);
-        } else if path.extension().is_some_and(|end| end == "lock") {
+        } else if path.extension().is_some_and(|end| end == "lock") && !is_unfinished_pack(&path) {
             found.push(path.display().to_string());
         }
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use flate2::{Compression, write::ZlibEncoder};
 use git2::{ObjectType, Oid};
@@ -16,6 +17,9 @@ use super::{RepoError, Result};
 
 /// Marks a pack as ours, so that `git gc` leaves it as it is and does not count it.
 pub(super) const KEEP: &str = "spectask history\n";
+
+/// What was not written to for so long is nobody's work any more.
+const LEFT: Duration = Duration::from_secs(3600);
 
 /// An object of recorded history.
 pub(super) struct Packed {
@@ -96,6 +100,7 @@ pub(super) fn join(folder: &Path, packs: &[PathBuf]) -> Result<PathBuf> {
 fn index(folder: &Path, count: usize, bodies: &[&[u8]]) -> Result<PathBuf> {
     let about = || folder.display().to_string();
     fs::create_dir_all(folder).map_err(io("make", folder))?;
+    clear_left(folder, LEFT);
     let mut start = b"PACK\0\0\0\x02".to_vec();
     start.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
     let mut digest = Sha1::new();
@@ -115,6 +120,25 @@ fn index(folder: &Path, count: usize, bodies: &[&[u8]]) -> Result<PathBuf> {
     let keep = pack.with_extension("keep");
     fs::write(&keep, KEEP).map_err(io("mark", &keep))?;
     Ok(pack)
+}
+
+/// Removes what libgit2 had not finished when it was killed; git does not know these names.
+fn clear_left(folder: &Path, age: Duration) {
+    let Some(before) = SystemTime::now().checked_sub(age) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_left = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with("pack_git2_"));
+        let written = entry.metadata().and_then(|about| about.modified());
+        if is_left && written.is_ok_and(|written| written < before) {
+            let file = entry.path();
+            make_writable(&file);
+            drop(fs::remove_file(file));
+        }
+    }
 }
 
 fn sync(file: &Path) -> Result<()> {
@@ -338,5 +362,30 @@ fn copy(out: &mut Vec<u8>, (mut from, mut length): (usize, usize)) {
         }
         from += part;
         length -= part;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_unfinished_goes_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "pack_git2_a1idx.lock",
+            "pack_git2_b2",
+            "pack-1.pack",
+            "tmp_pack_x",
+        ];
+        for name in names {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let there = || names.map(|name| folder.path().join(name).exists());
+        clear_left(folder.path(), LEFT);
+        assert_eq!(there(), [true; 4]);
+        std::thread::sleep(Duration::from_millis(20));
+        clear_left(folder.path(), Duration::ZERO);
+        assert_eq!(there(), [false, false, true, true]);
     }
 }
